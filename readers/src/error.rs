@@ -1,0 +1,151 @@
+//! What can go wrong with an input: which file, where in it, what was expected, what was found, what to do.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A place inside a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Position {
+    /// A byte offset from the start of the file.
+    Byte(u64),
+    /// A row, counted from 0.
+    Row(u64),
+    /// A value of a row; both counted from 0.
+    Value {
+        /// The row.
+        row: u64,
+        /// The position in the vector.
+        column: u64,
+    },
+    /// A named part: a header key, a field of a sidecar.
+    Part(String),
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Byte(offset) => write!(f, "byte {offset}"),
+            Self::Row(row) => write!(f, "row {row}"),
+            Self::Value { row, column } => write!(f, "row {row}, column {column}"),
+            Self::Part(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Whose move it is: decides the exit code of the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The operating system refused: missing file, permissions, a failing disk.
+    Io,
+    /// The file is not what its format demands, or holds a value that no vector may have.
+    Malformed,
+    /// The file is well formed, but of a kind that is deliberately not read (pickles, complex numbers).
+    Unsupported,
+    /// The request does not fit the file: a wrong dimension, a row range past the end, a missing option.
+    Request,
+}
+
+/// One refused input. Displays as one line: `FILE: PLACE: MESSAGE`; the way out is in [`Error::help`].
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    file: Option<PathBuf>,
+    position: Option<Position>,
+    message: String,
+    help: Option<String>,
+    source: Option<std::io::Error>,
+}
+
+impl Error {
+    fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, file: None, position: None, message: message.into(), help: None, source: None }
+    }
+
+    /// The bytes break the rules of their format.
+    pub fn malformed(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Malformed, message)
+    }
+
+    /// The bytes are well formed, but this kind is not read.
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unsupported, message)
+    }
+
+    /// What was asked for does not fit the file.
+    pub fn request(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Request, message)
+    }
+
+    /// Malformed, in the words every parser shares: what the place should hold and what it holds.
+    pub fn expected(expected: impl fmt::Display, found: impl fmt::Display) -> Self {
+        Self::malformed(format!("expected {expected}, found {found}"))
+    }
+
+    /// The operating system's refusal while doing `action` ("open", "read 64 bytes").
+    pub fn io(action: impl fmt::Display, source: std::io::Error) -> Self {
+        let mut error = Self::new(ErrorKind::Io, format!("cannot {action}: {source}"));
+        error.source = Some(source);
+        error
+    }
+
+    /// Names the file, unless a more precise name is already there.
+    #[must_use]
+    pub fn in_file(mut self, file: impl AsRef<Path>) -> Self {
+        self.file.get_or_insert_with(|| file.as_ref().to_path_buf());
+        self
+    }
+
+    /// Names the place, unless a more precise one is already there.
+    #[must_use]
+    pub fn at(mut self, position: Position) -> Self {
+        self.position.get_or_insert(position);
+        self
+    }
+
+    /// Says what the person can do about it.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Whose move it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The file, where one is concerned.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// The place in the file, where one is known.
+    pub fn position(&self) -> Option<&Position> {
+        self.position.as_ref()
+    }
+
+    /// The way out, where there is one to name.
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}: ", file.display())?;
+        }
+        if let Some(position) = &self.position {
+            write!(f, "{position}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,156 @@
+//! Kinds of files: the trait a reader implements, its descriptor, and the registry of all that are linked.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use toml::de::ValueDeserializer;
+
+use crate::{Dataset, Error, Io, Probe, Score, Source};
+
+/// What every format is told when it opens a file, besides its own options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// The file.
+    pub path: PathBuf,
+    /// Map or read.
+    pub io: Io,
+    /// The dimension the person gave. A format that records one compares; one that does not relies on it.
+    pub dim: Option<usize>,
+    /// Whether ids that lie beside the file are wanted. False where the pipeline brings its own.
+    pub own_ids: bool,
+}
+
+impl Input {
+    /// `path` with no wishes.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), io: Io::Auto, dim: None, own_ids: true }
+    }
+
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub fn source(&self) -> Result<Source, Error> {
+        Source::open(&self.path, self.io)
+    }
+}
+
+/// A kind of file. The implementing type is the format's options: its fields are the keys that a pipeline's `[source]`
+/// may set, their doc comments are the documentation, and unknown keys must be refused
+/// (`#[serde(deny_unknown_fields)]`).
+///
+/// Register it with [`crate::register_format!`].
+pub trait Format: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync + 'static {
+    /// The name in `--format` and `type = "..."`.
+    const NAME: &'static str;
+    /// Further names, for people and scripts that know another one. Lower case.
+    const ALIASES: &'static [&'static str] = &[];
+    /// File name extensions without the dot. Lower case.
+    const EXTENSIONS: &'static [&'static str];
+    /// One line for lists.
+    const SUMMARY: &'static str;
+    /// A `[source]` table as one would write it.
+    const EXAMPLE: &'static str;
+
+    /// Says whether a file looks like this format. Pure and cheap: no I/O.
+    fn probe(probe: &Probe<'_>) -> Score;
+
+    /// Opens a file: reads and checks whatever tells its rows and dimension, allocates nothing that a header asks for
+    /// before the file's length confirms it.
+    ///
+    /// # Errors
+    /// What is wrong with the file or with the request. [`Input::path`] is added where the error names no file.
+    fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error>;
+}
+
+/// [`Format::open`] without the associated constants.
+pub trait OpenFormat: fmt::Debug + Send + Sync {
+    /// As [`Format::open`].
+    ///
+    /// # Errors
+    /// As [`Format::open`]; the file is always named.
+    fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error>;
+}
+
+impl<T: Format> OpenFormat for T {
+    fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
+        Format::open(self, input).map_err(|error| error.in_file(&input.path))
+    }
+}
+
+/// Everything that is known of a format: help, detection, parsing and documentation all follow from it.
+pub struct FormatDescriptor {
+    /// [`Format::NAME`].
+    pub name: &'static str,
+    /// [`Format::ALIASES`].
+    pub aliases: &'static [&'static str],
+    /// [`Format::EXTENSIONS`].
+    pub extensions: &'static [&'static str],
+    /// [`Format::SUMMARY`].
+    pub summary: &'static str,
+    /// [`Format::EXAMPLE`].
+    pub example: &'static str,
+    /// The crate that brings it.
+    pub krate: &'static str,
+    /// [`Format::probe`].
+    pub probe: fn(&Probe<'_>) -> Score,
+    /// The JSON schema of the options.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Reads the options.
+    pub parse: for<'d> fn(ValueDeserializer<'d>) -> Result<Box<dyn OpenFormat>, toml::de::Error>,
+}
+
+impl FormatDescriptor {
+    /// The descriptor of `T`, brought by the crate `krate`.
+    pub const fn of<T: Format>(krate: &'static str) -> Self {
+        Self {
+            name: T::NAME,
+            aliases: T::ALIASES,
+            extensions: T::EXTENSIONS,
+            summary: T::SUMMARY,
+            example: T::EXAMPLE,
+            krate,
+            probe: T::probe,
+            schema: T::json_schema,
+            parse: |options| Ok(Box::new(T::deserialize(options)?)),
+        }
+    }
+
+    /// Whether `word` is the name or an alias, in any case.
+    pub fn is_called(&self, word: &str) -> bool {
+        word.eq_ignore_ascii_case(self.name) || self.aliases.iter().any(|a| word.eq_ignore_ascii_case(a))
+    }
+}
+
+impl fmt::Debug for FormatDescriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FormatDescriptor({} from {})", self.name, self.krate)
+    }
+}
+
+inventory::collect!(FormatDescriptor);
+
+/// Adds a format to the registry: `readers::register_format!(MyFormat);`. The crate must be named somewhere in the
+/// binary (`use my_crate as _;`), or the linker leaves it out.
+#[macro_export]
+macro_rules! register_format {
+    ($format:ty) => {
+        $crate::__inventory::submit! {
+            $crate::FormatDescriptor::of::<$format>(env!("CARGO_PKG_NAME"))
+        }
+    };
+}
+
+/// Every linked format, sorted by name.
+pub fn formats() -> Vec<&'static FormatDescriptor> {
+    let mut all: Vec<_> = inventory::iter::<FormatDescriptor>().collect();
+    all.sort_by_key(|format| (format.name, format.krate));
+    all
+}
+
+/// The format of that name or alias.
+pub fn format_called(word: &str) -> Option<&'static FormatDescriptor> {
+    formats().into_iter().find(|format| format.is_called(word))
+}
