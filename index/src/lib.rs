@@ -1,1 +1,54 @@
-//! index
+//! The index engine of `sochdb-bulk`: from a matrix of vectors to an HNSW graph, from the graph to a file, and from the
+//! file to answers.
+//!
+//! HNSW is Malkov and Yashunin's "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable
+//! Small World graphs" (arXiv 1603.09320); names and algorithm numbers are theirs.
+//!
+//! ```
+//! use index::{Index, InsertBuilder, Matrix, Metric, Params, Unmonitored, build, file};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let values = [0.0f32, 0.0, 1.0, 0.0, 5.0, 5.0];
+//! let matrix = Matrix::new(&values, 2);
+//! let built = build(matrix, &Params::new(Metric::L2), &InsertBuilder, &Unmonitored)?;
+//!
+//! # let dir = tempfile::tempdir()?;
+//! let path = dir.path().join("three.hnsw");
+//! let contents =
+//!     file::Contents { built: &built, vectors: file::Vectors::Elsewhere(matrix), ids: None, recipe: "" };
+//! file::write(&mut std::fs::File::create(&path)?, &contents)?;
+//!
+//! let index = Index::open(&path)?;
+//! let hits = index.searcher().search(&[0.9, 0.1], 2, 50)?;
+//! assert_eq!(hits.iter().map(|hit| hit.id).collect::<Vec<_>>(), [1, 0]);
+//! # Ok(())
+//! # }
+//! ```
+#![deny(unsafe_code)]
+
+mod beam;
+mod build;
+mod copies;
+mod distance;
+pub mod file;
+mod graph;
+mod index;
+mod level;
+mod metric;
+mod mmap;
+mod params;
+mod search;
+mod select;
+mod vectors;
+mod visited;
+
+pub use build::{
+    BuildError, BuildInput, Built, GraphBuilder, InsertBuilder, Monitor, Stopped, Unmonitored, build, memory_bytes,
+};
+pub use distance::{Distance, InstructionSet};
+pub use graph::{Graph, MAX_ROWS};
+pub use index::{Hit, Index, Searcher};
+pub use metric::Metric;
+pub use mmap::MappedMatrix;
+pub use params::{InvalidParams, Params};
+pub use vectors::{InvalidRow, Matrix};

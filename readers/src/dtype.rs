@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use half::f16;
 use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
 
 /// What one value is in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,7 @@ use half::slice::HalfFloatSliceExt;
 #[expect(missing_docs, reason = "the names are the types")]
 pub enum DType {
     F16,
+    Bf16,
     F32,
     F64,
     I8,
@@ -31,7 +32,7 @@ impl DType {
     pub fn size_bytes(self) -> usize {
         match self {
             Self::I8 | Self::U8 => 1,
-            Self::F16 | Self::I16 | Self::U16 => 2,
+            Self::F16 | Self::Bf16 | Self::I16 | Self::U16 => 2,
             Self::F32 | Self::I32 | Self::U32 => 4,
             Self::F64 | Self::I64 | Self::U64 => 8,
         }
@@ -39,13 +40,14 @@ impl DType {
 
     /// Whether every value of the type is an f32 exactly.
     pub fn is_exact_in_f32(self) -> bool {
-        matches!(self, Self::F16 | Self::F32 | Self::I8 | Self::U8 | Self::I16 | Self::U16)
+        matches!(self, Self::F16 | Self::Bf16 | Self::F32 | Self::I8 | Self::U8 | Self::I16 | Self::U16)
     }
 
     /// The short name: `f32`, `i8`.
     pub fn name(self) -> &'static str {
         match self {
             Self::F16 => "f16",
+            Self::Bf16 => "bf16",
             Self::F32 => "f32",
             Self::F64 => "f64",
             Self::I8 => "i8",
@@ -91,7 +93,7 @@ impl fmt::Display for Unrepresentable {
     }
 }
 
-/// Widens `bytes` to f32: f16, f32 and integers of up to 16 bits exactly, f64 by rounding to nearest, wider integers
+/// Widens `bytes` to f32: f16, bf16, f32 and integers of up to 16 bits exactly, f64 by rounding to nearest, wider integers
 /// exactly or not at all.
 ///
 /// # Errors
@@ -125,6 +127,7 @@ pub fn widen(dtype: DType, order: ByteOrder, bytes: &[u8], out: &mut [f32]) -> R
             }
             _ => each::<2>(order, bytes, out, |b| f16::from_le_bytes(b).to_f32()),
         },
+        DType::Bf16 => each::<2>(order, bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
         DType::F32 => each::<4>(order, bytes, out, f32::from_le_bytes),
         DType::F64 => each_checked::<8, f64>(dtype, order, bytes, out, f64::from_le_bytes, |v| {
             #[expect(clippy::cast_possible_truncation, reason = "rounding is what is asked for")]

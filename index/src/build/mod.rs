@@ -1,0 +1,243 @@
+//! From rows to a graph.
+
+mod insert;
+mod repair;
+
+use std::fmt;
+
+pub use insert::InsertBuilder;
+
+use crate::copies::Copies;
+use crate::graph::{Graph, MAX_ROWS};
+use crate::params::InvalidParams;
+use crate::vectors::{InvalidRow, PlainRows, inverse_norms};
+use crate::{Distance, Matrix, Params, level};
+
+/// Is told how far a build is, and can stop it. Called from many threads.
+pub trait Monitor: Sync {
+    /// So many more rows are in the graph.
+    fn advance(&self, rows: u64) {
+        let _ = rows;
+    }
+
+    /// Whether the build should stop as soon as it can. Asked every few thousand rows at the least.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// A [`Monitor`] that does not care.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unmonitored;
+
+impl Monitor for Unmonitored {}
+
+/// Why there is no graph.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A parameter is out of its range.
+    Params(InvalidParams),
+    /// A row cannot be indexed.
+    Row(InvalidRow),
+    /// There are more rows than one index can hold.
+    TooManyRows(usize),
+    /// The monitor said so.
+    Cancelled,
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Params(invalid) => invalid.fmt(f),
+            Self::Row(invalid) => invalid.fmt(f),
+            Self::TooManyRows(rows) => write!(f, "expected at most {MAX_ROWS} rows, found {rows}"),
+            Self::Cancelled => f.write_str("stopped"),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Params(invalid) => Some(invalid),
+            Self::Row(invalid) => Some(invalid),
+            Self::TooManyRows(_) | Self::Cancelled => None,
+        }
+    }
+}
+
+/// What a [`GraphBuilder`] builds from.
+#[derive(Debug)]
+pub struct BuildInput<'a> {
+    pub(crate) rows: PlainRows<'a>,
+    pub(crate) distance: Distance,
+    pub(crate) params: Params,
+    /// The rows of each level, ascending; each level is part of the one below. Level 0 has every row that is no copy of
+    /// another.
+    pub(crate) members: Vec<Vec<u32>>,
+}
+
+/// The builder was told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+/// A way to find the neighbours of every row.
+///
+/// A builder is deterministic: its graph depends on the input alone, not on the number of threads, on timing or on
+/// earlier builds. It works on the rayon pool that it is called in. What it returns need not be connected:
+/// [`build`] repairs that afterwards.
+pub trait GraphBuilder: Sync + fmt::Debug {
+    /// The name in the index file.
+    fn name(&self) -> &'static str;
+
+    /// The parameters that `M` and `ef_construction` became, for the index file: name and value.
+    fn effective_parameters(&self, params: &Params, rows: usize) -> Vec<(&'static str, u64)>;
+
+    /// An upper bound of the memory that [`GraphBuilder::build`] needs besides the rows and their inverse norms, the
+    /// finished graph included.
+    fn memory_bytes(&self, params: &Params, rows: u64, threads: usize) -> u64;
+
+    /// Builds the graph of all levels.
+    ///
+    /// # Errors
+    /// If the monitor says to stop.
+    fn build(&self, input: &BuildInput<'_>, monitor: &dyn Monitor) -> Result<Graph, Stopped>;
+}
+
+/// A graph with everything that belongs to it but the rows: what [`crate::file::write`] writes.
+#[derive(Debug)]
+pub struct Built {
+    pub(crate) params: Params,
+    pub(crate) graph: Graph,
+    pub(crate) copies: Copies,
+    pub(crate) inverse_norms: Vec<f32>,
+    pub(crate) rows: usize,
+    pub(crate) reachable_nodes: u64,
+    pub(crate) repaired_nodes: u64,
+    pub(crate) builder: &'static str,
+    pub(crate) effective_parameters: Vec<(&'static str, u64)>,
+}
+
+/// An upper bound of the memory of [`build`] and the writing of its file, in bytes, besides the rows themselves (which
+/// usually are a mapped file): with `n` rows, `T` threads and the insertion builder
+/// `n * (4 M0 neighbours + 4 M0 distances + 4 inverse norm + 17 order, hash and repair) + n / (M - 1) * (8 M + 24) upper
+/// levels + T * (n visited + 256 KiB scratch) + 16 MiB`.
+pub fn memory_bytes(builder: &dyn GraphBuilder, params: &Params, rows: u64, threads: usize) -> u64 {
+    const FIXED_BYTES: u64 = 16 << 20;
+    let beside_the_builder = rows * (4 + 17);
+    builder.memory_bytes(params, rows, threads) + beside_the_builder + FIXED_BYTES
+}
+
+/// Builds the graph of `matrix` on the current rayon pool, and makes sure that every row can be reached from the entry
+/// point.
+///
+/// The outcome depends on `matrix`, `params` and `builder` only.
+///
+/// # Errors
+/// See [`BuildError`].
+pub fn build(
+    matrix: Matrix<'_>,
+    params: &Params,
+    builder: &dyn GraphBuilder,
+    monitor: &dyn Monitor,
+) -> Result<Built, BuildError> {
+    params.validate().map_err(BuildError::Params)?;
+    if matrix.rows() > MAX_ROWS {
+        return Err(BuildError::TooManyRows(matrix.rows()));
+    }
+    let distance = Distance::new(params.metric);
+    let inverse_norms = inverse_norms(matrix, &distance).map_err(BuildError::Row)?;
+    if monitor.is_cancelled() {
+        return Err(BuildError::Cancelled);
+    }
+    let copies = Copies::find(matrix);
+    let input = BuildInput {
+        rows: PlainRows { matrix, inverse_norms: &inverse_norms },
+        distance,
+        params: *params,
+        members: members(params, matrix.rows(), &copies),
+    };
+    monitor.advance(copies.rows.len() as u64);
+    let mut graph = builder.build(&input, monitor).map_err(|Stopped| BuildError::Cancelled)?;
+    let repaired_nodes =
+        repair::connect(&mut graph, &input, monitor).map_err(|Stopped| BuildError::Cancelled)?;
+    let reachable_nodes = repair::reachable_nodes(&graph);
+    Ok(Built {
+        params: *params,
+        graph,
+        copies,
+        rows: matrix.rows(),
+        reachable_nodes,
+        repaired_nodes,
+        builder: builder.name(),
+        effective_parameters: builder.effective_parameters(params, matrix.rows()),
+        inverse_norms,
+    })
+}
+
+/// The rows of each level. At least level 0 is there, empty if there are no rows.
+#[expect(clippy::cast_possible_truncation, reason = "rows are fewer than 2^31")]
+fn members(params: &Params, rows: usize, copies: &Copies) -> Vec<Vec<u32>> {
+    let mut is_copy = Vec::new();
+    if !copies.rows.is_empty() {
+        is_copy = vec![false; rows];
+        for &copy in &copies.rows {
+            is_copy[copy as usize] = true;
+        }
+    }
+    let mut members = vec![Vec::with_capacity(rows - copies.rows.len())];
+    for row in (0..rows as u32).filter(|&row| !is_copy.get(row as usize).copied().unwrap_or(false)) {
+        let top = usize::from(level::level(params, row));
+        if members.len() <= top {
+            members.resize_with(top + 1, Vec::new);
+        }
+        for level in &mut members[..=top] {
+            level.push(row);
+        }
+    }
+    members
+}
+
+impl Built {
+    /// The parameters it was built with.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// How many rows it holds, copies included.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// How many rows equal an earlier one and are kept beside it.
+    pub fn copies(&self) -> usize {
+        self.copies.rows.len()
+    }
+
+    /// How many nodes got a link from [`build`] because the builder had left them unreachable.
+    pub fn repaired_nodes(&self) -> u64 {
+        self.repaired_nodes
+    }
+
+    /// Rows on each level, level 0 first, copies not counted.
+    pub fn level_rows(&self) -> Vec<u64> {
+        (0..self.graph.layers.len())
+            .map(|level| match &self.graph.layers[level].rows {
+                Some(rows) => rows.len() as u64,
+                None => (self.rows - self.copies.rows.len()) as u64,
+            })
+            .collect()
+    }
+
+    /// A digest of graph and copies, for tests that pin determinism.
+    pub fn graph_digest(&self) -> u64 {
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        for layer in &self.graph.layers {
+            hasher.update(bytemuck::cast_slice(layer.rows.as_deref().unwrap_or_default()));
+            hasher.update(bytemuck::cast_slice(&layer.neighbours));
+        }
+        hasher.update(bytemuck::cast_slice(&self.copies.rows));
+        hasher.digest()
+    }
+}

@@ -1,0 +1,287 @@
+//! Opening an index file: maps it, and trusts nothing in it.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use memmap2::Mmap;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::header::{
+    FOOTER_BYTES, HEADER_BYTES, Header, MAGIC, MAJOR, MINOR, SectionKind, check_checksum, encode_footer,
+    required_features, version,
+};
+use super::validate::validate;
+use super::{BLOCK_BYTES, Corrupt, corrupt};
+
+/// Why an index file cannot be used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The operating system refused.
+    Io(io::Error),
+    /// Not an index file at all.
+    NotAnIndex,
+    /// Written for a later version of the format.
+    Newer {
+        /// Major and minor version of the file.
+        version: (u16, u16),
+    },
+    /// The file is damaged.
+    Corrupt(Corrupt),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::NotAnIndex => f.write_str("byte 0: expected an index file, found another magic number"),
+            Self::Newer { version: (major, minor) } => {
+                write!(f, "written in format {major}.{minor}; this program reads up to {MAJOR}.{MINOR}")
+            }
+            Self::Corrupt(corrupt) => corrupt.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Corrupt(corrupt) => Some(corrupt),
+            Self::NotAnIndex | Self::Newer { .. } => None,
+        }
+    }
+}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Corrupt> for OpenError {
+    fn from(corrupt: Corrupt) -> Self {
+        Self::Corrupt(corrupt)
+    }
+}
+
+/// Reads and checks header and footer, and returns them with the recipe: all that a description of the file needs.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn read_header(path: &Path) -> Result<(Header, String), OpenError> {
+    let mut file = open_regular(path)?;
+    let header = header_of(&mut file)?;
+    let mut recipe = String::new();
+    if let Some(section) = header.section(SectionKind::Recipe) {
+        let mut bytes = vec![0; usize::try_from(section.length_bytes).unwrap_or(0)];
+        file.seek(SeekFrom::Start(section.offset_bytes))?;
+        file.read_exact(&mut bytes)?;
+        check_section(&header, SectionKind::Recipe, &bytes)?;
+        recipe = String::from_utf8(bytes)
+            .map_err(|e| corrupt("recipe", section.offset_bytes, "UTF-8", e.utf8_error()))?;
+    }
+    Ok((header, recipe))
+}
+
+fn open_regular(path: &Path) -> io::Result<File> {
+    // Looked at before it is opened: opening a FIFO that nobody writes to would wait for ever.
+    if std::fs::metadata(path)?.is_file() {
+        File::open(path)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "expected a regular file"))
+    }
+}
+
+fn header_of(file: &mut File) -> Result<Header, OpenError> {
+    let length = file.metadata()?.len();
+    let mut magic = [0; MAGIC.len()];
+    if length < magic.len() as u64 {
+        return Err(OpenError::NotAnIndex);
+    }
+    file.read_exact(&mut magic)?;
+    if magic != MAGIC {
+        return Err(OpenError::NotAnIndex);
+    }
+    let least = (HEADER_BYTES + FOOTER_BYTES) as u64;
+    if length < least {
+        return Err(corrupt("file", length, format!("at least {least} bytes"), length).into());
+    }
+    let mut bytes = [0; HEADER_BYTES];
+    file.seek(SeekFrom::Start(0))?;
+    file.read_exact(&mut bytes)?;
+    let (major, minor) = version(&bytes);
+    if major > MAJOR || required_features(&bytes) != 0 {
+        check_checksum(&bytes)?;
+        return Err(OpenError::Newer { version: (major, minor) });
+    }
+    check_checksum(&bytes)?;
+    let header = Header::decode(&bytes, length)?;
+    let mut footer = [0; FOOTER_BYTES];
+    file.seek(SeekFrom::Start(length - FOOTER_BYTES as u64))?;
+    file.read_exact(&mut footer)?;
+    if footer != encode_footer(&bytes, length) {
+        let at = length - FOOTER_BYTES as u64;
+        return Err(corrupt("footer", at, "the header's checksum and the file's length", "others").into());
+    }
+    Ok(header)
+}
+
+fn check_section(header: &Header, kind: SectionKind, bytes: &[u8]) -> Result<(), Corrupt> {
+    let Some(section) = header.section(kind) else { return Ok(()) };
+    let computed = xxh3_64(bytes);
+    if computed == section.checksum {
+        return Ok(());
+    }
+    let (expected, found) = (format!("checksum {:016x}", section.checksum), format!("{computed:016x}"));
+    Err(corrupt(kind.name(), section.offset_bytes, expected, found))
+}
+
+/// A mapped index file whose parts, vectors excepted, have been checked.
+#[derive(Debug)]
+pub(crate) struct Sections {
+    map: Mmap,
+    header: Header,
+    vectors: Range<usize>,
+    vector_checksums: Range<usize>,
+    level0: Range<usize>,
+    upper: Range<usize>,
+    ids: Range<usize>,
+    inverse_norms: Range<usize>,
+    copies: Range<usize>,
+    /// One bit a block of the vectors: it was compared with its checksum.
+    checked_blocks: Vec<AtomicU64>,
+}
+
+impl Sections {
+    /// Maps a file and checks everything but the vectors, whose blocks are checked when they are first used.
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        let mut file = open_regular(path)?;
+        let header = header_of(&mut file)?;
+        let map = crate::mmap::map(&file)?;
+        if map.len() as u64 != header.file_length_bytes {
+            let found = format!("{} bytes", map.len());
+            return Err(corrupt("file", 0, format!("{} bytes", header.file_length_bytes), found).into());
+        }
+        let range = |kind| -> Range<usize> {
+            header.section(kind).map_or(0..0, |section| {
+                // Inside the file, as the header's checks made sure, and the file is in memory.
+                #[expect(clippy::cast_possible_truncation, reason = "see above")]
+                let (start, length) = (section.offset_bytes as usize, section.length_bytes as usize);
+                start..start + length
+            })
+        };
+        let vectors = range(SectionKind::Vectors);
+        let words = vectors.len().div_ceil(BLOCK_BYTES).div_ceil(64);
+        let sections = Self {
+            vector_checksums: range(SectionKind::VectorChecksums),
+            level0: range(SectionKind::Level0),
+            upper: range(SectionKind::UpperLevels),
+            ids: range(SectionKind::Ids),
+            inverse_norms: range(SectionKind::InverseNorms),
+            copies: range(SectionKind::Copies),
+            checked_blocks: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            vectors,
+            header,
+            map,
+        };
+        sections.check_all_but_vectors()?;
+        validate(&sections)?;
+        Ok(sections)
+    }
+
+    fn check_all_but_vectors(&self) -> Result<(), Corrupt> {
+        let mut end = HEADER_BYTES;
+        for section in &self.header.sections {
+            #[expect(clippy::cast_possible_truncation, reason = "inside the map")]
+            let (start, length) = (section.offset_bytes as usize, section.length_bytes as usize);
+            self.check_padding(end..start)?;
+            end = start + length;
+            let bytes = match section.kind {
+                // The checksum of the vectors covers their block checksums; the blocks are checked one by one.
+                SectionKind::Vectors => &self.map[self.vector_checksums.clone()],
+                _ => &self.map[start..end],
+            };
+            check_section(&self.header, section.kind, bytes)?;
+        }
+        self.check_padding(end..self.map.len() - FOOTER_BYTES)
+    }
+
+    fn check_padding(&self, range: Range<usize>) -> Result<(), Corrupt> {
+        match self.map[range.clone()].iter().position(|&byte| byte != 0) {
+            Some(at) => {
+                let byte = self.map[range.start + at];
+                Err(corrupt("padding", (range.start + at) as u64, "zeros", format!("{byte:#04x}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(crate) fn vectors(&self) -> &[f32] {
+        bytemuck::cast_slice(&self.map[self.vectors.clone()])
+    }
+
+    pub(crate) fn level0(&self) -> &[u32] {
+        bytemuck::cast_slice(&self.map[self.level0.clone()])
+    }
+
+    /// Rows and neighbours of a level above 0.
+    pub(crate) fn upper_level(&self, level: usize) -> (&[u32], &[u32]) {
+        let all: &[u32] = bytemuck::cast_slice(&self.map[self.upper.clone()]);
+        let m = self.header.params.m;
+        #[expect(clippy::cast_possible_truncation, reason = "inside the map")]
+        let nodes = |level: usize| self.header.levels[level].nodes as usize;
+        let start: usize = (1..level).map(|below| nodes(below) * (1 + m)).sum();
+        let (rows, rest) = all[start..].split_at(nodes(level));
+        (rows, &rest[..nodes(level) * m])
+    }
+
+    pub(crate) fn ids(&self) -> Option<&[u64]> {
+        self.header.section(SectionKind::Ids).map(|_| bytemuck::cast_slice(&self.map[self.ids.clone()]))
+    }
+
+    pub(crate) fn inverse_norms(&self) -> &[f32] {
+        bytemuck::cast_slice(&self.map[self.inverse_norms.clone()])
+    }
+
+    /// The section of copies: representatives, starts, rows.
+    pub(crate) fn copies(&self) -> &[u32] {
+        bytemuck::cast_slice(&self.map[self.copies.clone()])
+    }
+
+    /// Compares the blocks that hold the values `range` of the vectors with their checksums, unless that was done.
+    #[inline]
+    pub(crate) fn check_values(&self, range: Range<usize>) -> Result<(), Corrupt> {
+        const VALUES_A_BLOCK: usize = BLOCK_BYTES / 4;
+        for block in range.start / VALUES_A_BLOCK..range.end.div_ceil(VALUES_A_BLOCK) {
+            let (word, bit) = (&self.checked_blocks[block / 64], 1 << (block % 64));
+            // Relaxed: the bit guards no other memory, and a block that two threads check is checked twice.
+            if word.load(Ordering::Relaxed) & bit == 0 {
+                self.check_block(block)?;
+                word.fetch_or(bit, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn check_block(&self, block: usize) -> Result<(), Corrupt> {
+        let checksums: &[u64] = bytemuck::cast_slice(&self.map[self.vector_checksums.clone()]);
+        let start = self.vectors.start + block * BLOCK_BYTES;
+        let end = (start + BLOCK_BYTES).min(self.vectors.end);
+        let (stored, computed) = (checksums[block], xxh3_64(&self.map[start..end]));
+        if stored == computed {
+            return Ok(());
+        }
+        let (expected, found) = (format!("checksum {stored:016x}"), format!("{computed:016x}"));
+        Err(corrupt(format!("vectors, block {block}"), start as u64, expected, found))
+    }
+}

@@ -1,0 +1,102 @@
+//! The rules that a graph in a file must keep. Checksums find damage; these find files that were made to do harm, whose
+//! checksums are right.
+
+use std::ops::Range;
+
+use super::{Corrupt, Sections, SectionKind, corrupt};
+use crate::graph::NONE;
+
+pub(super) fn validate(sections: &Sections) -> Result<(), Corrupt> {
+    let header = sections.header();
+    let rows = usize::try_from(header.rows).unwrap_or(usize::MAX);
+    let offset = |kind| header.section(kind).map_or(0, |section| section.offset_bytes);
+
+    let level0 = sections.level0();
+    let at = offset(SectionKind::Level0);
+    let edges = check_lists(level0, 2 * header.params.m, rows, "level-0 neighbours", at)?;
+    check_count("edges of level 0", at, header.levels[0].edges, edges)?;
+
+    let upper_at = offset(SectionKind::UpperLevels);
+    let mut below: Option<&[u32]> = None;
+    for (level, info) in header.levels.iter().enumerate().skip(1) {
+        let (members, neighbours) = sections.upper_level(level);
+        let part = format!("rows of level {level}");
+        check_ascending(members, 0..rows, &part, upper_at)?;
+        if let Some(below) = below
+            && crate::graph::positions(members, below).is_none()
+        {
+            return Err(corrupt(part, upper_at, "rows of the level below", "others"));
+        }
+        let part = format!("neighbours of level {level}");
+        let edges = check_lists(neighbours, header.params.m, members.len(), &part, upper_at)?;
+        check_count(&format!("edges of level {level}"), upper_at, info.edges, edges)?;
+        below = Some(members);
+    }
+
+    let at = offset(SectionKind::InverseNorms);
+    if let Some(bad) = sections.inverse_norms().iter().find(|norm| !norm.is_finite() || **norm < 0.0) {
+        return Err(corrupt("inverse norms", at, "finite numbers from 0", bad));
+    }
+    check_copies(sections, rows, offset(SectionKind::Copies))
+}
+
+/// Neighbours are nodes of the level and no node its own, and behind the last of a list is only filling. Returns how
+/// many there are.
+fn check_lists(lists: &[u32], stride: usize, nodes: usize, part: &str, at: u64) -> Result<u64, Corrupt> {
+    let mut edges = 0;
+    for (slot, list) in lists.chunks_exact(stride).enumerate() {
+        let len = list.iter().position(|&neighbour| neighbour == NONE).unwrap_or(stride);
+        let (neighbours, filling) = list.split_at(len);
+        let bad = neighbours
+            .iter()
+            .find(|&&neighbour| neighbour as usize >= nodes || neighbour as usize == slot)
+            .or_else(|| filling.iter().find(|&&neighbour| neighbour != NONE));
+        if let Some(bad) = bad {
+            let list_at = at + (slot * stride * 4) as u64;
+            let expected = format!("other nodes below {nodes}, then filling");
+            return Err(corrupt(format!("{part}, node {slot}"), list_at, expected, bad));
+        }
+        edges += len as u64;
+    }
+    Ok(edges)
+}
+
+fn check_count(part: &str, at: u64, expected: u64, found: u64) -> Result<(), Corrupt> {
+    if expected == found { Ok(()) } else { Err(corrupt(part, at, expected, found)) }
+}
+
+fn check_ascending(values: &[u32], range: Range<usize>, part: &str, at: u64) -> Result<(), Corrupt> {
+    let in_range = values.iter().all(|&value| range.contains(&(value as usize)));
+    if in_range && values.is_sorted_by(|a, b| a < b) {
+        return Ok(());
+    }
+    Err(corrupt(part, at, format!("ascending rows below {}", range.end), "others"))
+}
+
+/// Copies: `r` representatives, ascending; `r + 1` starts, rising from 0 to the number of copies; the copies, each once,
+/// none a representative.
+fn check_copies(sections: &Sections, rows: usize, at: u64) -> Result<(), Corrupt> {
+    let copies = usize::try_from(sections.header().copies).unwrap_or(usize::MAX);
+    let all = sections.copies();
+    if all.is_empty() {
+        return check_count("copies", at, 0, copies as u64);
+    }
+    let bad = |expected: &str, found: String| Err(corrupt("copies", at, expected, found));
+    let Some(twice) = all.len().checked_sub(copies.saturating_add(1)).filter(|twice| twice % 2 == 0) else {
+        return bad("the number of copies that the header says", format!("{} numbers", all.len()));
+    };
+    let (representatives, rest) = all.split_at(twice / 2);
+    let (starts, copied) = rest.split_at(twice / 2 + 1);
+    check_ascending(representatives, 0..rows, "copies, representatives", at)?;
+    let ends_right = starts[0] == 0 && starts[starts.len() - 1] as usize == copies;
+    if !ends_right || !starts.is_sorted_by(|a, b| a < b) {
+        return bad("starts that rise from 0 to the number of copies", "others".to_owned());
+    }
+    let mut sorted = copied.to_vec();
+    sorted.sort_unstable();
+    check_ascending(&sorted, 0..rows, "copies, each once", at)?;
+    if let Some(both) = sorted.iter().find(|row| representatives.binary_search(row).is_ok()) {
+        return bad("copies that have no copies", format!("row {both}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! Writing an index file.
+
+use std::io::{self, Seek, SeekFrom, Write};
+
+use rayon::prelude::*;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::header::{
+    FOOTER_BYTES, HEADER_BYTES, Header, LevelInfo, SECTION_ALIGNMENT, SectionInfo, SectionKind, encode_footer,
+};
+use super::{BLOCK_BYTES, VECTORS_OFFSET};
+use crate::build::Built;
+use crate::{Matrix, Metric};
+
+/// The vectors of a file that is being written.
+#[derive(Debug, Clone, Copy)]
+pub enum Vectors<'a> {
+    /// They are somewhere else, and are written now.
+    Elsewhere(Matrix<'a>),
+    /// They stand at [`VECTORS_OFFSET`] of the file already; the matrix is for their checksums.
+    InPlace(Matrix<'a>),
+}
+
+/// Everything that goes into an index file.
+#[derive(Debug, Clone, Copy)]
+pub struct Contents<'a> {
+    /// The graph.
+    pub built: &'a Built,
+    /// The rows that it was built from.
+    pub vectors: Vectors<'a>,
+    /// The ids, if they are not just the row numbers.
+    pub ids: Option<&'a [u64]>,
+    /// The pipeline that made the index, as TOML. No paths, times or host names: the same work gives the same bytes.
+    pub recipe: &'a str,
+}
+
+/// What was written.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The header, as it stands in the file.
+    pub header: Header,
+}
+
+/// Writes an index file into `out`, on the current rayon pool for the checksums. The position of `out` does not matter.
+/// It is the caller's part to make the file durable and to give it its name.
+///
+/// # Errors
+/// What `out` says.
+///
+/// # Panics
+/// If vectors or ids are not as many as the rows of the graph.
+pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Result<Written> {
+    let Contents { built, vectors, ids, recipe } = *contents;
+    let (Vectors::Elsewhere(matrix) | Vectors::InPlace(matrix)) = vectors;
+    assert_eq!(matrix.rows(), built.rows, "the graph's own rows");
+    assert!(ids.is_none_or(|ids| ids.len() == built.rows), "one id a row");
+
+    let checksums: Vec<u64> = bytemuck::cast_slice::<f32, u8>(matrix.values())
+        .par_chunks(BLOCK_BYTES)
+        .map(xxh3_64)
+        .collect();
+    let mut sections = SectionWriter { out, sections: Vec::new(), end: HEADER_BYTES as u64 };
+    let checksum = xxh3_64(bytemuck::cast_slice(&checksums));
+    match vectors {
+        Vectors::Elsewhere(matrix) => {
+            sections.seek_to(VECTORS_OFFSET)?;
+            sections.put(&[bytemuck::cast_slice(matrix.values())])?;
+        }
+        Vectors::InPlace(matrix) => sections.end += size_of_val(matrix.values()) as u64,
+    }
+    sections.record(SectionKind::Vectors, VECTORS_OFFSET, checksum);
+    sections.section(SectionKind::VectorChecksums, &[bytemuck::cast_slice(&checksums)])?;
+    if let Some(ids) = ids {
+        sections.section(SectionKind::Ids, &[bytemuck::cast_slice(ids)])?;
+    }
+    let [level0, upper @ ..] = built.graph.layers.as_slice() else {
+        unreachable!("a graph has a level 0")
+    };
+    sections.section(SectionKind::Level0, &[bytemuck::cast_slice(&level0.neighbours)])?;
+    if !upper.is_empty() {
+        let parts: Vec<&[u8]> = upper
+            .iter()
+            .flat_map(|layer| {
+                let rows = layer.rows.as_deref().unwrap_or_default();
+                [bytemuck::cast_slice(rows), bytemuck::cast_slice(&layer.neighbours)]
+            })
+            .collect();
+        sections.section(SectionKind::UpperLevels, &parts)?;
+    }
+    if built.params.metric == Metric::Cosine {
+        sections.section(SectionKind::InverseNorms, &[bytemuck::cast_slice(&built.inverse_norms)])?;
+    }
+    let copies = &built.copies;
+    if !copies.rows.is_empty() {
+        let parts = [&copies.representatives, &copies.starts, &copies.rows];
+        sections.section(SectionKind::Copies, &parts.map(|part| bytemuck::cast_slice(part)))?;
+    }
+    if !recipe.is_empty() {
+        sections.section(SectionKind::Recipe, &[recipe.as_bytes()])?;
+    }
+    let file_length_bytes = sections.end + FOOTER_BYTES as u64;
+    let SectionWriter { out, sections, .. } = sections;
+    let header = Header {
+        file_length_bytes,
+        rows: built.rows as u64,
+        dim: matrix.dim(),
+        params: built.params,
+        entry_point: built.graph.entry_point,
+        levels: built
+            .level_rows()
+            .into_iter()
+            .enumerate()
+            .map(|(level, nodes)| LevelInfo { nodes, edges: built.graph.edges(level) })
+            .collect(),
+        copies: copies.rows.len() as u64,
+        reachable_nodes: built.reachable_nodes,
+        repaired_nodes: built.repaired_nodes,
+        builder: built.builder.to_owned(),
+        effective_parameters: built
+            .effective_parameters
+            .iter()
+            .map(|&(name, value)| (name.to_owned(), value))
+            .collect(),
+        sections,
+    };
+    let encoded = header.encode();
+    out.write_all(&encode_footer(&encoded, file_length_bytes))?;
+    out.seek(SeekFrom::Start(0))?;
+    out.write_all(&encoded)?;
+    out.flush()?;
+    Ok(Written { header })
+}
+
+/// Writes sections one behind the other, with zeros between.
+struct SectionWriter<'a, W> {
+    out: &'a mut W,
+    sections: Vec<SectionInfo>,
+    /// Where the last section ends.
+    end: u64,
+}
+
+impl<W: Write + Seek> SectionWriter<'_, W> {
+    fn seek_to(&mut self, offset: u64) -> io::Result<()> {
+        self.out.seek(SeekFrom::Start(offset))?;
+        self.end = offset;
+        Ok(())
+    }
+
+    fn put(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        for part in parts {
+            self.out.write_all(part)?;
+            self.end += part.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, kind: SectionKind, offset_bytes: u64, checksum: u64) {
+        self.sections.push(SectionInfo { kind, offset_bytes, length_bytes: self.end - offset_bytes, checksum });
+    }
+
+    fn section(&mut self, kind: SectionKind, parts: &[&[u8]]) -> io::Result<()> {
+        let offset = self.end.next_multiple_of(SECTION_ALIGNMENT);
+        self.out.seek(SeekFrom::Start(self.end))?;
+        const ZEROS: [u8; SECTION_ALIGNMENT as usize] = [0; SECTION_ALIGNMENT as usize];
+        #[expect(clippy::cast_possible_truncation, reason = "less than the alignment")]
+        self.out.write_all(&ZEROS[..(offset - self.end) as usize])?;
+        self.end = offset;
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        parts.iter().for_each(|part| hasher.update(part));
+        self.put(parts)?;
+        self.record(kind, offset, hasher.digest());
+        Ok(())
+    }
+}

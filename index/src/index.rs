@@ -1,0 +1,220 @@
+//! An opened index, and search in it.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use crate::beam::Candidate;
+use crate::copies::CopiesView;
+use crate::file::{Corrupt, Header, OpenError, Sections};
+use crate::graph::{GraphAccess, LayerView, positions};
+use crate::search::{Scorer, Scratch, descend, search_level};
+use crate::vectors::Rows;
+use crate::{Distance, Matrix};
+
+/// A row that a search found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hit {
+    /// The row's id: its own, or the row number where the index has no ids.
+    pub id: u64,
+    /// By the index's metric; smaller is closer.
+    pub distance: f32,
+}
+
+/// An index file, mapped read-only. Searches from any number of threads share it.
+#[derive(Debug)]
+pub struct Index {
+    sections: Sections,
+    distance: Distance,
+    /// For each level above 0, level 1 first: the slot of its nodes on the level below.
+    down: Vec<Vec<u32>>,
+}
+
+impl Index {
+    /// Opens a file and checks it: header, footer and everything of the graph now, the vectors when they are used.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let sections = Sections::open(path)?;
+        let levels = sections.header().levels.len();
+        let down = (1..levels)
+            .map(|level| {
+                let (rows, _) = sections.upper_level(level);
+                match level {
+                    1 => rows.to_vec(),
+                    // Checked on opening: a level's rows are on the level below.
+                    _ => positions(rows, sections.upper_level(level - 1).0).unwrap_or_default(),
+                }
+            })
+            .collect();
+        let distance = Distance::new(sections.header().params.metric);
+        Ok(Self { sections, distance, down })
+    }
+
+    /// What the file says of itself.
+    pub fn header(&self) -> &Header {
+        self.sections.header()
+    }
+
+    /// How many rows it holds.
+    pub fn rows(&self) -> usize {
+        self.matrix().rows()
+    }
+
+    /// Values a row.
+    pub fn dim(&self) -> usize {
+        self.header().dim
+    }
+
+    /// Something to search with. It keeps memory that one search after the other uses, so make one a thread.
+    pub fn searcher(&self) -> Searcher<'_> {
+        Searcher { index: self, scratch: Scratch::default() }
+    }
+
+    /// Searches for each row of `queries` on the current rayon pool; as [`Searcher::search`], in the order of the
+    /// queries.
+    ///
+    /// # Errors
+    /// As [`Searcher::search`].
+    ///
+    /// # Panics
+    /// As [`Searcher::search`].
+    pub fn search_all(&self, queries: Matrix<'_>, k: usize, ef_search: usize) -> Result<Vec<Vec<Hit>>, Corrupt> {
+        queries
+            .values()
+            .par_chunks(queries.dim())
+            .with_min_len(16)
+            .map_init(|| self.searcher(), |searcher, query| searcher.search(query, k, ef_search))
+            .collect()
+    }
+
+    fn copies(&self) -> CopiesView<'_> {
+        let all = self.sections.copies();
+        if all.is_empty() {
+            return CopiesView::default();
+        }
+        // Checked on opening: representatives, one start more, then the copies that the header counts.
+        #[expect(clippy::cast_possible_truncation, reason = "copies are rows of the map")]
+        let (representatives, rest) = all.split_at((all.len() - 1 - self.header().copies as usize) / 2);
+        let (starts, rows) = rest.split_at(representatives.len() + 1);
+        CopiesView { representatives, starts, rows }
+    }
+
+    fn id(&self, row: u32) -> u64 {
+        self.sections.ids().map_or(u64::from(row), |ids| ids[row as usize])
+    }
+}
+
+impl Rows for Index {
+    #[inline]
+    fn matrix(&self) -> Matrix<'_> {
+        Matrix::new(self.sections.vectors(), self.sections.header().dim)
+    }
+
+    #[inline]
+    fn inverse_norms(&self) -> &[f32] {
+        self.sections.inverse_norms()
+    }
+
+    #[inline]
+    fn check(&self, row: u32) -> Result<(), Corrupt> {
+        let dim = self.sections.header().dim;
+        let start = row as usize * dim;
+        self.sections.check_values(start..start + dim)
+    }
+}
+
+impl GraphAccess for Index {
+    fn top_level(&self) -> usize {
+        self.down.len()
+    }
+
+    #[inline]
+    fn layer(&self, level: usize) -> LayerView<'_> {
+        let m = self.header().params.m;
+        if level == 0 {
+            return LayerView { rows: None, down: None, neighbours: self.sections.level0(), stride: 2 * m };
+        }
+        let (rows, neighbours) = self.sections.upper_level(level);
+        LayerView { rows: Some(rows), down: Some(&self.down[level - 1]), neighbours, stride: m }
+    }
+
+    fn entry_point(&self) -> Option<u32> {
+        self.header().entry_point
+    }
+}
+
+/// Searches one index, reusing its memory.
+#[derive(Debug)]
+pub struct Searcher<'a> {
+    index: &'a Index,
+    scratch: Scratch,
+}
+
+impl Searcher<'_> {
+    /// The `k` nearest rows of `query` that a beam of `ef_search` finds (Algorithm 5 of the HNSW paper), nearest first,
+    /// equal distances by row. `ef_search` below `k` counts as `k`. There are always `min(k, rows)` hits, and where
+    /// `ef_search` covers all rows they are exact.
+    ///
+    /// # Errors
+    /// If a block of vectors is not what its checksum says.
+    ///
+    /// # Panics
+    /// If the query has another dimension than the index.
+    pub fn search(&mut self, query: &[f32], k: usize, ef_search: usize) -> Result<Vec<Hit>, Corrupt> {
+        let index = self.index;
+        assert_eq!(query.len(), index.dim(), "a query has the index's dimension");
+        let wanted = k.min(index.rows());
+        let ef = ef_search.max(k);
+        if wanted == 0 {
+            return Ok(Vec::new());
+        }
+        let scorer = Scorer::new(query, &index.distance, index);
+        if ef < index.rows() {
+            let entry = descend(index, &scorer, 0, &mut self.scratch.distances)?;
+            search_level(index.layer(0), &scorer, entry, ef, &mut self.scratch)?;
+            let hits = self.hits(self.scratch.beam.candidates(), wanted);
+            if hits.len() == wanted {
+                return Ok(hits);
+            }
+        }
+        // A beam as wide as the index is a walk over all of it; and where a walk found too little, nothing is left out.
+        self.search_exactly(&scorer, wanted)
+    }
+
+    /// Distances computed by the searches of this searcher so far.
+    pub fn distances_computed(&self) -> u64 {
+        self.scratch.distances
+    }
+
+    fn search_exactly(&mut self, scorer: &Scorer<'_, Index>, wanted: usize) -> Result<Vec<Hit>, Corrupt> {
+        let index = self.index;
+        let mut all = Vec::with_capacity(index.rows());
+        let rows = 0..u32::try_from(index.rows()).unwrap_or(u32::MAX);
+        self.scratch.distances += u64::from(rows.end);
+        scorer.each(rows.map(|row| (row, row)), |distance, row| all.push(Candidate::new(distance, row)))?;
+        all.sort_unstable();
+        all.truncate(wanted);
+        Ok(all.into_iter().map(|c| Hit { id: index.id(c.node()), distance: c.distance() }).collect())
+    }
+
+    /// The first `wanted` of the candidates with their copies.
+    fn hits(&self, candidates: &[Candidate], wanted: usize) -> Vec<Hit> {
+        let copies = self.index.copies();
+        let mut rows: Vec<Candidate> = Vec::with_capacity(wanted);
+        for candidate in candidates {
+            // Candidates of one distance are put in the order of their rows together with their copies.
+            if rows.len() >= wanted && rows.last().is_some_and(|last| last.distance() < candidate.distance()) {
+                break;
+            }
+            rows.push(*candidate);
+            let copies = copies.of(candidate.node());
+            rows.extend(copies.iter().map(|&copy| Candidate::new(candidate.distance(), copy)));
+        }
+        rows.sort_unstable();
+        rows.truncate(wanted);
+        let hit = |c: Candidate| Hit { id: self.index.id(c.node()), distance: c.distance() };
+        rows.into_iter().map(hit).collect()
+    }
+}

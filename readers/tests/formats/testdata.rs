@@ -1,0 +1,107 @@
+//! Files that other libraries wrote. They are not part of the project: SOCHDB_BULK_TESTDATA names their folder.
+
+use std::path::PathBuf;
+
+use readers::formats::parse_npy_header;
+use readers::{ErrorKind, Input};
+
+use super::{open, read};
+
+#[expect(clippy::print_stderr, reason = "a test that was skipped says so")]
+fn folder() -> Option<PathBuf> {
+    let folder = std::env::var_os("SOCHDB_BULK_TESTDATA").map(PathBuf::from);
+    if folder.is_none() {
+        eprintln!("skipped: SOCHDB_BULK_TESTDATA names no folder of files");
+    }
+    folder
+}
+
+#[test]
+fn two_dimensions_are_read() {
+    let Some(folder) = folder() else { return };
+    let dataset = open("npy", &Input::new(folder.join("ndarray-npy/array.npy"))).unwrap();
+    assert_eq!((dataset.info().rows.exact(), dataset.info().dim), (Some(2), 3));
+    let values = [0.0f32, 1.0, 2.0, 3.0, 4.0, 5.0].map(f32::to_bits);
+    assert_eq!(read(&*dataset, 1).unwrap(), values);
+}
+
+/// Everything else there is of another shape or type: refused as what it is, after its header was understood.
+#[test]
+fn the_rest_is_refused_for_the_right_reason() {
+    let Some(folder) = folder() else { return };
+    let three = "shape: expected 2 dimensions, rows and values, found (";
+    let descr = "descr: expected f2, f4, f8, i1 to i8 or u1 to u8, found ";
+    let mut seen = 0;
+    for (name, expected) in [
+        ("ndarray-npy/example_bool_bad_value.npy", format!("{descr}truth values: `|b1`")),
+        ("ndarray-npy/example_bool_standard.npy", format!("{descr}truth values: `|b1`")),
+        ("ndarray-npy/example_c64_big_endian_fortran.npy", format!("{descr}complex numbers: `>c16`")),
+        ("ndarray-npy/example_c64_little_endian_standard.npy", format!("{descr}complex numbers: `<c16`")),
+        ("ndarray-npy/example_f64_big_endian_fortran.npy", format!("{three}2, 3, 4)")),
+        ("ndarray-npy/example_f64_little_endian_standard.npy", format!("{three}2, 3, 4)")),
+        ("npyz/c-order.npy", format!("{three}2, 3, 4)")),
+        ("npyz/f-order.npy", format!("{three}2, 3, 4)")),
+        ("npyz/ok.npy", format!("{descr}strings: `<U8`")),
+        ("npyz/pickle.npy", format!("{descr}Python objects (a pickle): `|O`")),
+        ("npyz/plain.npy", format!("{three}4,)")),
+        ("npyz/structured.npy", format!("{descr}a structured type: ")),
+        (
+            "npyz/uncompressed.npz",
+            "byte 0: expected the magic number `\\x93NUMPY`, found a zip archive".to_owned(),
+        ),
+        ("numpy/py2-np0-objarr.npy", format!("{descr}Python objects (a pickle): `|O8`")),
+        ("numpy/py2-objarr.npy", format!("{descr}Python objects (a pickle): `|O8`")),
+        ("numpy/py3-objarr.npy", format!("{descr}Python objects (a pickle): `|O`")),
+        ("xtensor/bool.be.npy", format!("{descr}truth values: `|b1`")),
+        ("xtensor/double_fortran.le.npy", format!("{three}3, 3, 3)")),
+        ("xtensor/int.le.npy", format!("{three}5,)")),
+        ("xtensor/unsignedlong.be.npy", format!("{three}5,)")),
+    ] {
+        let path = folder.join(name);
+        let error = open("npy", &Input::new(&path)).unwrap_err();
+        let message = error.to_string();
+        let message = message.strip_prefix(&format!("{}: ", path.display())).unwrap();
+        assert!(message.starts_with(&expected), "{name}: {message}");
+        assert!(matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Malformed));
+        assert!(error.help().is_some(), "{name}");
+        seen += 1;
+    }
+    assert_eq!(seen, 20);
+}
+
+/// Three-dimensional payloads in all byte orders, read as matrices with the same bytes.
+#[test]
+fn payloads_of_every_order() {
+    let Some(folder) = folder() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    for name in
+        ["big_endian_standard", "little_endian_standard", "big_endian_fortran", "little_endian_fortran"]
+    {
+        let bytes = std::fs::read(folder.join(format!("ndarray-npy/example_f64_{name}.npy"))).unwrap();
+        let header = parse_npy_header(&bytes).unwrap();
+        let start = usize::try_from(header.data_offset).unwrap();
+        // (2, 3, 4) in C order is (6, 4) in C order; in Fortran order it is (2, 12) with columns k * 3 + j.
+        let shape = if header.fortran_order { "(2, 12)" } else { "(6, 4)" };
+        let order = if header.fortran_order { "True" } else { "False" };
+        let text = format!("{{'descr': '{}', 'fortran_order': {order}, 'shape': {shape}}}", header.descr);
+        let path = dir.path().join("a.npy");
+        std::fs::write(&path, super::npy(1, text.as_bytes(), 128, &bytes[start..])).unwrap();
+        let got = read(&*open("npy", &Input::new(&path)).unwrap(), 5).unwrap();
+        let got: Vec<f32> = got.into_iter().map(f32::from_bits).collect();
+        let expected: Vec<f32> = if header.fortran_order {
+            let index = |i: u8, column: u8| f32::from(i * 12 + column % 3 * 4 + column / 3);
+            (0..2).flat_map(|i| (0..12).map(move |column| index(i, column))).collect()
+        } else {
+            (0u8..24).map(f32::from).collect()
+        };
+        assert_eq!(got, expected, "{name}");
+    }
+}
+
+#[test]
+fn ids_of_another_library() {
+    let Some(folder) = folder() else { return };
+    let read = |name: &str| readers::formats::read_npy_ids(&Input::new(folder.join(name))).unwrap();
+    assert_eq!(read("xtensor/unsignedlong.le.npy")[..2], [12, 14]);
+    assert_eq!(read("xtensor/int.le.npy")[..3], [3, 4, 5]);
+}
