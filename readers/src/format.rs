@@ -103,6 +103,16 @@ pub struct FormatDescriptor {
 }
 
 impl FormatDescriptor {
+    /// The format with no option set.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Request`] naming the option, if there is one that must be set.
+    pub fn with_defaults(&self) -> Result<Box<dyn OpenFormat>, Error> {
+        ValueDeserializer::parse("{}")
+            .and_then(|options| (self.parse)(options))
+            .map_err(|e| Error::request(e.message().to_owned()))
+    }
+
     /// The descriptor of `T`, brought by the crate `krate`.
     pub const fn of<T: Format>(krate: &'static str) -> Self {
         Self {

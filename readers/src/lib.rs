@@ -27,6 +27,7 @@
 #![deny(unsafe_code)]
 
 mod batch;
+pub mod conformance;
 mod dataset;
 mod dtype;
 mod error;
@@ -63,8 +64,5 @@ pub const MAX_DIM: usize = 65_536;
 /// As [`detect`] and [`Format::open`].
 pub fn open(input: &Input) -> Result<Box<dyn Dataset>, Error> {
     let detected = detect(input)?;
-    let defaults = toml::de::ValueDeserializer::parse("{}")
-        .and_then(|options| (detected.format.parse)(options))
-        .map_err(|e| Error::request(e.message().to_owned()))?;
-    defaults.open(input)
+    detected.format.with_defaults()?.open(input)
 }

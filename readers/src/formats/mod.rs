@@ -1,1 +1,34 @@
 //! The built-in formats, one file each. A new one is a file, a line here, and nothing else.
+
+mod dense;
+mod ids;
+mod npy;
+mod npy_header;
+mod npy_literal;
+mod npy_type;
+mod raw_f32;
+mod sidecar;
+
+pub use ids::{read_npy_ids, read_u64_ids};
+pub use npy::Npy;
+pub use npy_header::{NpyHeader, npy_header, parse_npy_header};
+pub use npy_type::VoidType;
+pub use raw_f32::RawF32;
+pub use sidecar::{Sidecar, sidecar_path_for_writing};
+
+/// Text out of a file for a one-line message: shortened, and with nothing in it that a terminal would obey.
+fn quoted(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let mut shown = String::from("`");
+    for char in text.chars().take(SHOWN) {
+        match char {
+            '\'' | '"' => shown.push(char),
+            _ => shown.extend(char.escape_debug()),
+        }
+    }
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push_str("...");
+    }
+    shown.push('`');
+    shown
+}

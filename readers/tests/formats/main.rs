@@ -1,5 +1,8 @@
 //! The built-in formats: what they read, bit by bit, and what they refuse, word by word.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+mod conformance;
+mod corpus;
 mod npy;
 mod npy_refusals;
 mod raw_f32;

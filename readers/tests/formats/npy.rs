@@ -205,6 +205,9 @@ fn written_headers_are_read_and_keep_their_length() {
         assert!(!parsed.fortran_order);
     }
     assert_eq!(npy_header("<f4", &[1; 100]).len() % 64, 0);
+    // As numpy writes it, byte by byte.
+    let numpys = include_bytes!("../../../fuzz/corpus/npy_file/f4.npy");
+    assert_eq!(npy_header("<f4", &[4, 3]), numpys[..128]);
 }
 
 #[test]

@@ -203,7 +203,7 @@ fn dictionaries_that_are_none() {
     }
     // Python 2 is older than version 3 of the format.
     let longs = dictionary("'<f4'", "False", "(2L, 2)");
-    let line = "byte 65: expected `,`, found `L, 2), }\\n`";
+    let line = "byte 64: expected `,`, found `L, 2), }\\n`";
     refuse(&npy(3, longs.as_bytes(), 0, &[0; 16]), None, line, "");
 }
 
@@ -236,6 +236,12 @@ fn requests_that_do_not_fit() {
     let dataset = open_with("npy", "{ dtype = 'bf16' }", &Input::new(&path));
     let line = "a.npy: descr: expected `V2`, which dtype = \"bf16\" is for, found `<f4`";
     assert_refused(dataset, dir.path(), line, "leave dtype away");
+
+    for format in ["npy", "raw_f32"] {
+        let options = toml::de::ValueDeserializer::parse("{ colour = 1 }").unwrap();
+        let error = (readers::format_called(format).unwrap().parse)(options).unwrap_err();
+        assert!(error.message().starts_with("unknown field `colour`"), "{format}: {error}");
+    }
 
     let dataset = open("npy", &Input::new(&path)).unwrap();
     let (pool, scan) = (readers::BufferPool::new(), readers::Scan { rows: 0..3, batch_rows: 10 });

@@ -49,7 +49,7 @@ fn sizes_that_do_not_fit() {
     let path = dir.path().join("v.f32");
     std::fs::write(&path, vec![0; 128_000]).unwrap();
     let line = "v.f32: expected 127968 bytes, whole rows of 31 f32 values, found 128000, 32 more";
-    let help = "dimensions that fit this size: 32, 25, 50, 16, 64";
+    let help = "dimensions that fit this size: 32, 25, 16, 50, 8";
     assert_refused(at(&path, 31), dir.path(), line, help);
     std::fs::write(&path, vec![0; 334]).unwrap();
     let line = "v.f32: expected 320 bytes, whole rows of 4 f32 values, found 334, 14 more";
@@ -62,7 +62,7 @@ fn dimensions_that_are_none() {
     let path = dir.path().join("v.f32");
     std::fs::write(&path, vec![0; 400]).unwrap();
     let line = "v.f32: expected a dimension, found none: raw values do not say it";
-    let help = "give --dimension N, or write { \"dim\": N } to a .json file of the same name";
+    let help = "give --dimension N, or write { \"dim\": N } to v.json";
     assert_refused(at(&path, None), dir.path(), line, help);
     for dim in [0, 65_537, usize::MAX] {
         let line = format!("v.f32: expected a dimension from 1 to 65536, found {dim}");

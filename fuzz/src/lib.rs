@@ -1,0 +1,57 @@
+//! What each fuzz target does with its input. Nothing here needs a fuzzer, so that a plain test can replay a corpus.
+
+use std::path::Path;
+
+use readers::formats::{Sidecar, parse_npy_header, read_npy_ids};
+use readers::{BufferPool, Input, Io, Scan, format_called};
+
+/// A target by its name.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets. A folder `corpus/NAME` holds the inputs of each.
+pub const TARGETS: [Target; 3] =
+    [("npy_header", npy_header), ("npy_file", npy_file), ("raw_f32_sidecar", raw_f32_sidecar)];
+
+/// The header of an .npy file.
+pub fn npy_header(data: &[u8]) {
+    if let Ok(header) = parse_npy_header(data) {
+        assert!(header.data_offset <= data.len() as u64);
+    }
+}
+
+/// A whole .npy file, mapped and read, as vectors and as ids: both ways give the same.
+pub fn npy_file(data: &[u8]) {
+    let path = std::env::temp_dir().join(format!("fuzz-{}.npy", std::process::id()));
+    std::fs::write(&path, data).expect("a temporary file can be written");
+    let of = |io| Input { io, ..Input::new(&path) };
+    assert_eq!(rows(&of(Io::Mmap)), rows(&of(Io::Read)));
+    assert_eq!(read_npy_ids(&of(Io::Mmap)).ok(), read_npy_ids(&of(Io::Read)).ok());
+    remove(&path);
+}
+
+/// The sidecar of a raw file: what is understood is the same when it is written and read again.
+pub fn raw_f32_sidecar(data: &[u8]) {
+    if let Ok(Some(sidecar)) = Sidecar::parse(data, "v.f32") {
+        let again = Sidecar::parse(sidecar.to_json("v.f32").as_bytes(), "v.f32");
+        assert_eq!(again.ok(), Some(Some(sidecar)));
+    }
+}
+
+/// The values as bits, or nothing if they are refused.
+fn rows(input: &Input) -> Option<Vec<u32>> {
+    let npy = format_called("npy").expect("npy is built in").with_defaults().expect("npy needs no option");
+    let dataset = npy.open(input).ok()?;
+    let (pool, scan) = (BufferPool::new(), Scan { rows: 0..dataset.info().rows.exact()?, batch_rows: 7 });
+    let mut bits = Vec::new();
+    for piece in dataset.pieces(&scan) {
+        for batch in dataset.read(&scan, &piece, &pool).ok()? {
+            bits.extend(batch.ok()?.values().iter().map(|value| value.to_bits()));
+        }
+    }
+    Some(bits)
+}
+
+fn remove(path: &Path) {
+    // A file that stays is overwritten by the next input.
+    let _ = std::fs::remove_file(path);
+}

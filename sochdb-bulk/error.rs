@@ -1,0 +1,116 @@
+//! The one error that reaches the top, where it is rendered once.
+
+use std::fmt;
+use std::path::Path;
+
+/// What kind of end a command came to: its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Refused before anything was written: exit code 2.
+    Refused,
+    /// The work failed: exit code 1.
+    Failed,
+    /// Stopped by a signal: exit code 128 and its number.
+    Stopped(u8),
+}
+
+/// Why a command did not do its work: one line that says what and where, one that says what to do, and for a pipeline
+/// file the line that is meant.
+#[derive(Debug)]
+pub struct Failure {
+    kind: Kind,
+    message: String,
+    help: Option<String>,
+    excerpt: Option<String>,
+}
+
+impl Failure {
+    fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), help: None, excerpt: None }
+    }
+
+    /// Nothing was written, because the request cannot be fulfilled.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::new(Kind::Refused, message)
+    }
+
+    /// The work began, and failed.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(Kind::Failed, message)
+    }
+
+    /// The operating system refused `action` on `path`.
+    pub fn io(action: &str, path: &Path, error: &std::io::Error) -> Self {
+        Self::failed(format!("{}: cannot {action}: {error}", path.display()))
+    }
+
+    /// A signal said so.
+    pub fn stopped(signal: u8) -> Self {
+        Self::new(Kind::Stopped(signal), "stopped; nothing was left behind")
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Shows the line of a pipeline file that is meant.
+    #[must_use]
+    pub fn with_excerpt(mut self, excerpt: impl Into<String>) -> Self {
+        self.excerpt = Some(excerpt.into());
+        self
+    }
+
+    /// What kind of end it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The line itself.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    /// The exit code: 1, 2, or 128 and the number of the signal.
+    pub fn exit_code(&self) -> u8 {
+        match self.kind {
+            Kind::Failed => 1,
+            Kind::Refused => 2,
+            Kind::Stopped(signal) => 128 + signal,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(excerpt) = &self.excerpt {
+            write!(f, "\n{excerpt}")?;
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n  help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<readers::Error> for Failure {
+    fn from(error: readers::Error) -> Self {
+        let kind = match error.kind() {
+            readers::ErrorKind::Request => Kind::Refused,
+            _ => Kind::Failed,
+        };
+        let mut failure = Self::new(kind, error.to_string());
+        failure.help = error.help().map(str::to_owned);
+        failure
+    }
+}

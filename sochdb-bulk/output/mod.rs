@@ -1,0 +1,9 @@
+//! Everything that leaves the program but its results: files, progress, statistics, diagnostics. Nothing else names a
+//! file to write or prints to stderr.
+
+pub(crate) mod atomic;
+pub(crate) mod diagnostics;
+pub(crate) mod progress;
+pub(crate) mod stats;
+pub(crate) mod stdout;
+pub(crate) mod units;

@@ -1,0 +1,68 @@
+//! `--stats`: what a run did, for programs.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{atomic, stdout};
+use crate::Failure;
+use crate::pipeline::Report;
+
+/// The document. Fields are only ever added; `schema` counts changes that are not additions.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    schema: u32,
+    status: &'static str,
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(flatten)]
+    report: Option<&'a Report>,
+    peak_rss_bytes: Option<u64>,
+}
+
+/// Where statistics go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// To standard output.
+    Stdout,
+    /// Into a file.
+    File(PathBuf),
+}
+
+impl From<&str> for Destination {
+    fn from(word: &str) -> Self {
+        if word == "json" { Self::Stdout } else { Self::File(PathBuf::from(word)) }
+    }
+}
+
+/// Writes the statistics of a run that ended like this.
+pub(crate) fn write(destination: &Destination, outcome: Result<&Report, &Failure>) -> Result<(), Failure> {
+    let document = Document {
+        schema: 1,
+        status: if outcome.is_ok() { "ok" } else { "failed" },
+        version: env!("CARGO_PKG_VERSION"),
+        error: outcome.err().map(Failure::message),
+        report: outcome.ok(),
+        peak_rss_bytes: peak_rss_bytes(),
+    };
+    let text = serde_json::to_string(&document)
+        .map_err(|e| Failure::failed(format!("cannot write the statistics: {e}")))?;
+    match destination {
+        Destination::Stdout => stdout::line(&text),
+        Destination::File(path) => write_file(path, &format!("{text}\n")),
+    }
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+    let file = atomic::AtomicFile::create(path)?;
+    file.write_all_at(text.as_bytes(), 0)?;
+    file.commit()
+}
+
+/// The most memory that this process had in use at a time, where the system tells.
+pub(crate) fn peak_rss_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}

@@ -1,0 +1,34 @@
+//! Standard output: only results.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::Failure;
+
+/// Writes a result to standard output. A reader that has gone away (`| head`) is no failure.
+pub(crate) fn write(result: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    ignore_closed(out.write_all(result).and_then(|()| out.flush()))
+}
+
+/// Writes a line of text.
+pub(crate) fn line(text: &str) -> Result<(), Failure> {
+    write(format!("{text}\n").as_bytes())
+}
+
+/// Fails if standard output is a terminal: numbers in binary would garble it.
+pub(crate) fn refuse_terminal(what: &str) -> Result<(), Failure> {
+    if io::stdout().is_terminal() {
+        return Err(Failure::refused(format!("{what} is binary, and standard output is a terminal"))
+            .with_help("redirect it to a file or a pipe"));
+    }
+    Ok(())
+}
+
+fn ignore_closed(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
