@@ -62,6 +62,7 @@ impl Copies {
         copies
     }
 
+    #[cfg(test)]
     pub(crate) fn view(&self) -> CopiesView<'_> {
         CopiesView { representatives: &self.representatives, starts: &self.starts, rows: &self.rows }
     }

@@ -80,7 +80,12 @@ impl Index {
     ///
     /// # Panics
     /// As [`Searcher::search`].
-    pub fn search_all(&self, queries: Matrix<'_>, k: usize, ef_search: usize) -> Result<Vec<Vec<Hit>>, Corrupt> {
+    pub fn search_all(
+        &self,
+        queries: Matrix<'_>,
+        k: usize,
+        ef_search: usize,
+    ) -> Result<Vec<Vec<Hit>>, Corrupt> {
         queries
             .values()
             .par_chunks(queries.dim())
@@ -205,7 +210,8 @@ impl Searcher<'_> {
         let mut rows: Vec<Candidate> = Vec::with_capacity(wanted);
         for candidate in candidates {
             // Candidates of one distance are put in the order of their rows together with their copies.
-            if rows.len() >= wanted && rows.last().is_some_and(|last| last.distance() < candidate.distance()) {
+            if rows.len() >= wanted && rows.last().is_some_and(|last| last.distance() < candidate.distance())
+            {
                 break;
             }
             rows.push(*candidate);

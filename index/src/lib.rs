@@ -43,7 +43,8 @@ mod vectors;
 mod visited;
 
 pub use build::{
-    BuildError, BuildInput, Built, GraphBuilder, InsertBuilder, Monitor, Stopped, Unmonitored, build, memory_bytes,
+    BuildError, BuildInput, Built, GraphBuilder, InsertBuilder, Monitor, Stopped, Unmonitored, build,
+    memory_bytes,
 };
 pub use distance::{Distance, InstructionSet};
 pub use graph::{Graph, MAX_ROWS};

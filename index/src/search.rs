@@ -2,9 +2,9 @@
 
 use crate::beam::{Beam, Candidate};
 use crate::distance::Distance;
+use crate::distance::prefetch;
 use crate::file::Corrupt;
 use crate::graph::{GraphAccess, LayerView};
-use crate::distance::prefetch;
 use crate::vectors::Rows;
 use crate::visited::Visited;
 

@@ -84,9 +84,8 @@ impl AtomicFile {
     pub(crate) fn failure(&self, error: &io::Error) -> Failure {
         let failure = Failure::io("write", &self.target, error);
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                failure.with_help("free some space, or write to another disk; an older file there is untouched")
-            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => failure
+                .with_help("free some space, or write to another disk; an older file there is untouched"),
             io::ErrorKind::FileTooLarge => {
                 failure.with_help("raise the limit (`ulimit -f`); an older file there is untouched")
             }

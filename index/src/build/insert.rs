@@ -71,7 +71,8 @@ impl GraphBuilder for InsertBuilder {
         let scratches = ScratchPool::default();
         let mut upper = Upper { layers: Vec::new(), entry_point: None };
         for level in (0..input.members.len()).rev() {
-            let layer = LevelBuilder { input, upper: &upper, level, scratches: &scratches, monitor }.build()?;
+            let layer =
+                LevelBuilder { input, upper: &upper, level, scratches: &scratches, monitor }.build()?;
             upper.layers.push(layer);
             if level == input.members.len() - 1 {
                 upper.entry_point = entry_slot(input, level);
@@ -176,11 +177,8 @@ impl LevelBuilder<'_> {
         let members = &input.members[level];
         let stride = if level == 0 { input.params.m0() } else { input.params.m };
         let slots = if level == 0 { input.rows.matrix.rows() } else { members.len() };
-        let mut lists = Lists {
-            neighbours: vec![NONE; slots * stride],
-            distances: vec![0.0; slots * stride],
-            stride,
-        };
+        let mut lists =
+            Lists { neighbours: vec![NONE; slots * stride], distances: vec![0.0; slots * stride], stride };
         let (order, above) = self.order();
         let mut done = 0;
         while done < order.len() {

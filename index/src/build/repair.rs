@@ -136,19 +136,21 @@ fn link_to(
     };
     let from_scorer = Scorer::for_row(view.row(from), &input.distance, &input.rows);
     let to_slot = from_scorer.one(view.row(slot)).unwrap_or(f32::INFINITY);
-    let place = view
-        .neighbours(from)
-        .iter()
-        .take(spare)
-        .position(|&other| {
-            let to_other = from_scorer.one(view.row(other)).unwrap_or(f32::INFINITY);
-            Candidate::new(to_slot, slot) < Candidate::new(to_other, other)
-        })
-        .unwrap_or(spare);
+    let farther = |other: u32| {
+        let to_other = from_scorer.one(view.row(other)).unwrap_or(f32::INFINITY);
+        Candidate::new(to_slot, slot) < Candidate::new(to_other, other)
+    };
+    let neighbours = view.neighbours(from);
+    let place = neighbours.iter().position(|&other| farther(other)).unwrap_or(neighbours.len());
     let start = from as usize * layer.stride;
     let list = &mut layer.neighbours[start..start + layer.stride];
-    // Nearest first: what stands between the new link and the spare place moves on by one.
-    list[place..=spare].rotate_right(1);
-    list[place] = slot;
+    // Nearest first: what stands between the new link and the spare place moves by one, over the spare place.
+    if place <= spare {
+        list[place..=spare].rotate_right(1);
+        list[place] = slot;
+    } else {
+        list[spare..place].rotate_left(1);
+        list[place - 1] = slot;
+    }
     from
 }

@@ -7,10 +7,8 @@ use super::{Kernels, avx2};
 
 /// The kernels, if the machine has AVX-512 F (and AVX2 with FMA, which every such machine has).
 pub(super) fn kernels() -> Option<&'static Kernels> {
-    (is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512dq")
-        && avx2::kernels().is_some())
-    .then_some(&KERNELS)
+    (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") && avx2::kernels().is_some())
+        .then_some(&KERNELS)
 }
 
 static KERNELS: Kernels = Kernels {

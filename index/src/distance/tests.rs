@@ -32,9 +32,8 @@ fn every_instruction_set_gives_the_same_bits() {
                 let vectors: [_; 5] = std::array::from_fn(|i| values(i as u64, dim));
                 let norms: [_; 5] = std::array::from_fn(|i| oracle.inverse_norm(&vectors[i]));
                 let [a, others @ ..] = &vectors;
-                let expected: [_; 4] = std::array::from_fn(|i| {
-                    oracle.between(a, norms[0], &others[i], norms[i + 1]).to_bits()
-                });
+                let expected: [_; 4] =
+                    std::array::from_fn(|i| oracle.between(a, norms[0], &others[i], norms[i + 1]).to_bits());
                 let one: [_; 4] = std::array::from_fn(|i| {
                     distance.between(a, norms[0], &others[i], norms[i + 1]).to_bits()
                 });

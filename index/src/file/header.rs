@@ -162,6 +162,13 @@ impl Header {
         if nodes == 0 { 1.0 } else { self.reachable_nodes as f64 / nodes as f64 }
     }
 
+    /// How many neighbours a node of level 0 has on average.
+    #[expect(clippy::cast_precision_loss, reason = "a mean for people")]
+    pub fn mean_degree(&self) -> f64 {
+        let level0 = self.levels[0];
+        if level0.nodes == 0 { 0.0 } else { level0.edges as f64 / level0.nodes as f64 }
+    }
+
     /// Writes the header and its checksum.
     pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut out = [0; HEADER_BYTES];
@@ -220,6 +227,7 @@ impl Header {
         let known = |name: &str, at: usize, expected: u64| {
             in_range(name, at, fields.u64(at), expected, expected).map(|_| ())
         };
+        in_range("major version", at::MAJOR, version(bytes).0.into(), MAJOR.into(), MAJOR.into())?;
         in_range(
             "header length",
             at::HEADER_LENGTH,
@@ -231,9 +239,8 @@ impl Header {
         known("file length", at::FILE_LENGTH, file_length_bytes)?;
         let rows = in_range("rows", at::ROWS, fields.u64(at::ROWS), 0, crate::graph::MAX_ROWS as u64)? as u64;
         let dim = in_range("dim", at::DIM, fields.u32(at::DIM).into(), 1, 65_536)?;
-        let metric = Metric::from_code(bytes[at::METRIC]).ok_or_else(|| {
-            corrupt("header, metric", at::METRIC as u64, "0, 1 or 2", bytes[at::METRIC])
-        })?;
+        let metric = Metric::from_code(bytes[at::METRIC])
+            .ok_or_else(|| corrupt("header, metric", at::METRIC as u64, "0, 1 or 2", bytes[at::METRIC]))?;
         let (least_m, most_m) = (Params::MIN_M as u64, Params::MAX_M as u64);
         let m = in_range("M", at::M, fields.u32(at::M).into(), least_m, most_m)?;
         in_range("M0", at::M0, fields.u32(at::M0).into(), 2 * m as u64, 2 * m as u64)?;
@@ -261,18 +268,20 @@ impl Header {
         }
         let nodes = levels[0].nodes;
         in_range("copies", at::COPIES, copies, rows - nodes, rows - nodes)?;
-        let reachable = in_range("reachable nodes", at::REACHABLE, fields.u64(at::REACHABLE), 0, nodes)? as u64;
+        let reachable =
+            in_range("reachable nodes", at::REACHABLE, fields.u64(at::REACHABLE), 0, nodes)? as u64;
         let entry_point = match (fields.u32(at::ENTRY_POINT), most) {
             (u32::MAX, 0) => None,
             (slot, nodes) => {
-                let last = nodes.saturating_sub(1);
+                // The nodes of level 0 are numbered by row, past the copies that are none.
+                let slots = if level_count == 1 { rows } else { nodes };
+                let last = slots.saturating_sub(1);
                 in_range("entry point", at::ENTRY_POINT, slot.into(), 0, last)?;
                 Some(slot)
             }
         };
         let section_count = fields.u32(at::SECTION_COUNT).into();
-        let section_count =
-            in_range("sections", at::SECTION_COUNT, section_count, 1, MAX_SECTIONS as u64)?;
+        let section_count = in_range("sections", at::SECTION_COUNT, section_count, 1, MAX_SECTIONS as u64)?;
         let header = Self {
             file_length_bytes,
             rows,
@@ -302,7 +311,8 @@ impl Header {
         for (i, section) in self.sections.iter().enumerate() {
             let at = (at::SECTIONS + i * 32) as u64;
             let name = section.kind.name();
-            let bad = |expected: String, found: u64| Err(corrupt(format!("header, {name}"), at, expected, found));
+            let bad =
+                |expected: String, found: u64| Err(corrupt(format!("header, {name}"), at, expected, found));
             if section.offset_bytes % SECTION_ALIGNMENT != 0 || section.offset_bytes < free_from {
                 return bad(format!("an offset of {free_from} or more, aligned"), section.offset_bytes);
             }
@@ -318,6 +328,9 @@ impl Header {
                 && expected != section.length_bytes
             {
                 return bad(format!("{expected} bytes"), section.length_bytes);
+            }
+            if section.kind == SectionKind::Copies && section.length_bytes % 4 != 0 {
+                return bad("a multiple of 4 bytes".to_owned(), section.length_bytes);
             }
         }
         let cosine = self.params.metric == Metric::Cosine;
@@ -347,9 +360,7 @@ impl Header {
             }
             SectionKind::Ids => rows * 8,
             SectionKind::Level0 => rows * 2 * m * 4,
-            SectionKind::UpperLevels => {
-                self.levels[1..].iter().map(|level| level.nodes * (1 + m) * 4).sum()
-            }
+            SectionKind::UpperLevels => self.levels[1..].iter().map(|level| level.nodes * (1 + m) * 4).sum(),
             SectionKind::InverseNorms => rows * 4,
             SectionKind::Copies | SectionKind::Recipe => return None,
         })

@@ -49,10 +49,5 @@ fn corrupt(
     expected: impl fmt::Display,
     found: impl fmt::Display,
 ) -> Corrupt {
-    Corrupt {
-        part: part.into(),
-        offset_bytes,
-        expected: expected.to_string(),
-        found: found.to_string(),
-    }
+    Corrupt { part: part.into(), offset_bytes, expected: expected.to_string(), found: found.to_string() }
 }

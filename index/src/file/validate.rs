@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{Corrupt, Sections, SectionKind, corrupt};
+use super::{Corrupt, SectionKind, Sections, corrupt};
 use crate::graph::NONE;
 
 pub(super) fn validate(sections: &Sections) -> Result<(), Corrupt> {
@@ -11,9 +11,19 @@ pub(super) fn validate(sections: &Sections) -> Result<(), Corrupt> {
     let rows = usize::try_from(header.rows).unwrap_or(usize::MAX);
     let offset = |kind| header.section(kind).map_or(0, |section| section.offset_bytes);
 
+    check_copies(sections, rows, offset(SectionKind::Copies))?;
+    let is_copy = copied_rows(sections, rows);
+    let is_node = |row: u32| (row as usize) < rows && !is_copy.get(row as usize).copied().unwrap_or(false);
+    // On a level 0 that is the only level the entry point is a row.
+    if let (Some(entry), 1) = (header.entry_point, header.levels.len())
+        && !is_node(entry)
+    {
+        return Err(corrupt("entry point", 0, "a row that is no copy", entry));
+    }
+
     let level0 = sections.level0();
     let at = offset(SectionKind::Level0);
-    let edges = check_lists(level0, 2 * header.params.m, rows, "level-0 neighbours", at)?;
+    let edges = check_lists(level0, 2 * header.params.m, is_node, "level-0 neighbours", at)?;
     check_count("edges of level 0", at, header.levels[0].edges, edges)?;
 
     let upper_at = offset(SectionKind::UpperLevels);
@@ -22,13 +32,17 @@ pub(super) fn validate(sections: &Sections) -> Result<(), Corrupt> {
         let (members, neighbours) = sections.upper_level(level);
         let part = format!("rows of level {level}");
         check_ascending(members, 0..rows, &part, upper_at)?;
+        if let Some(copy) = members.iter().find(|&&row| !is_node(row)) {
+            return Err(corrupt(part, upper_at, "rows that are no copies", copy));
+        }
         if let Some(below) = below
             && crate::graph::positions(members, below).is_none()
         {
             return Err(corrupt(part, upper_at, "rows of the level below", "others"));
         }
         let part = format!("neighbours of level {level}");
-        let edges = check_lists(neighbours, header.params.m, members.len(), &part, upper_at)?;
+        let is_node = |slot: u32| (slot as usize) < members.len();
+        let edges = check_lists(neighbours, header.params.m, is_node, &part, upper_at)?;
         check_count(&format!("edges of level {level}"), upper_at, info.edges, edges)?;
         below = Some(members);
     }
@@ -37,23 +51,44 @@ pub(super) fn validate(sections: &Sections) -> Result<(), Corrupt> {
     if let Some(bad) = sections.inverse_norms().iter().find(|norm| !norm.is_finite() || **norm < 0.0) {
         return Err(corrupt("inverse norms", at, "finite numbers from 0", bad));
     }
-    check_copies(sections, rows, offset(SectionKind::Copies))
+    Ok(())
 }
 
-/// Neighbours are nodes of the level and no node its own, and behind the last of a list is only filling. Returns how
-/// many there are.
-fn check_lists(lists: &[u32], stride: usize, nodes: usize, part: &str, at: u64) -> Result<u64, Corrupt> {
+/// For each row, whether it is a copy; nothing if none is. The section was checked.
+fn copied_rows(sections: &Sections, rows: usize) -> Vec<bool> {
+    let all = sections.copies();
+    if all.is_empty() {
+        return Vec::new();
+    }
+    let mut is_copy = vec![false; rows];
+    #[expect(clippy::cast_possible_truncation, reason = "copies are rows of the map")]
+    let copies = &all[all.len() - sections.header().copies as usize..];
+    for &copy in copies {
+        is_copy[copy as usize] = true;
+    }
+    is_copy
+}
+
+/// Neighbours are nodes of the level and no node its own, behind the last of a list is only filling, and what is no node
+/// has no neighbours. Returns how many there are.
+fn check_lists(
+    lists: &[u32],
+    stride: usize,
+    is_node: impl Fn(u32) -> bool,
+    part: &str,
+    at: u64,
+) -> Result<u64, Corrupt> {
     let mut edges = 0;
-    for (slot, list) in lists.chunks_exact(stride).enumerate() {
+    for (slot, list) in (0u32..).zip(lists.chunks_exact(stride)) {
         let len = list.iter().position(|&neighbour| neighbour == NONE).unwrap_or(stride);
         let (neighbours, filling) = list.split_at(len);
         let bad = neighbours
             .iter()
-            .find(|&&neighbour| neighbour as usize >= nodes || neighbour as usize == slot)
+            .find(|&&neighbour| !is_node(neighbour) || neighbour == slot || !is_node(slot))
             .or_else(|| filling.iter().find(|&&neighbour| neighbour != NONE));
         if let Some(bad) = bad {
-            let list_at = at + (slot * stride * 4) as u64;
-            let expected = format!("other nodes below {nodes}, then filling");
+            let list_at = at + u64::from(slot) * stride as u64 * 4;
+            let expected = "other nodes of the level, then filling";
             return Err(corrupt(format!("{part}, node {slot}"), list_at, expected, bad));
         }
         edges += len as u64;

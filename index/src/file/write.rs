@@ -55,10 +55,8 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
     assert_eq!(matrix.rows(), built.rows, "the graph's own rows");
     assert!(ids.is_none_or(|ids| ids.len() == built.rows), "one id a row");
 
-    let checksums: Vec<u64> = bytemuck::cast_slice::<f32, u8>(matrix.values())
-        .par_chunks(BLOCK_BYTES)
-        .map(xxh3_64)
-        .collect();
+    let checksums: Vec<u64> =
+        bytemuck::cast_slice::<f32, u8>(matrix.values()).par_chunks(BLOCK_BYTES).map(xxh3_64).collect();
     let mut sections = SectionWriter { out, sections: Vec::new(), end: HEADER_BYTES as u64 };
     let checksum = xxh3_64(bytemuck::cast_slice(&checksums));
     match vectors {
@@ -73,9 +71,7 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
     if let Some(ids) = ids {
         sections.section(SectionKind::Ids, &[bytemuck::cast_slice(ids)])?;
     }
-    let [level0, upper @ ..] = built.graph.layers.as_slice() else {
-        unreachable!("a graph has a level 0")
-    };
+    let [level0, upper @ ..] = built.graph.layers.as_slice() else { unreachable!("a graph has a level 0") };
     sections.section(SectionKind::Level0, &[bytemuck::cast_slice(&level0.neighbours)])?;
     if !upper.is_empty() {
         let parts: Vec<&[u8]> = upper
@@ -155,7 +151,12 @@ impl<W: Write + Seek> SectionWriter<'_, W> {
     }
 
     fn record(&mut self, kind: SectionKind, offset_bytes: u64, checksum: u64) {
-        self.sections.push(SectionInfo { kind, offset_bytes, length_bytes: self.end - offset_bytes, checksum });
+        self.sections.push(SectionInfo {
+            kind,
+            offset_bytes,
+            length_bytes: self.end - offset_bytes,
+            checksum,
+        });
     }
 
     fn section(&mut self, kind: SectionKind, parts: &[&[u8]]) -> io::Result<()> {

@@ -116,13 +116,20 @@ fn check_magic(head: &[u8]) -> Result<(), Error> {
 /// multiple of 64. For every type of up to ten characters and every shape of up to two sizes it is 128 bytes, so that
 /// the number of rows can be filled in when it is known.
 ///
+/// `descr` is a simple type such as `<f4`, or a list of fields as Python writes it: `[('id', '<u8'), ('x', '<f4')]`.
+///
 /// # Panics
-/// If `descr` holds a quote or a backslash, or the header is longer than a version 1.0 header can be (65,535 bytes,
+/// If a simple type holds a quote or a backslash, or the header is longer than a version 1.0 header can be (65,535 bytes,
 /// thousands of sizes).
 pub fn npy_header(descr: &str, shape: &[u64]) -> Vec<u8> {
-    assert!(!descr.contains(['\'', '\\', '\n']), "`{descr}` is no simple type");
+    let descr = if descr.starts_with('[') {
+        descr.to_owned()
+    } else {
+        assert!(!descr.contains(['\'', '\\', '\n']), "`{descr}` is no simple type");
+        format!("'{descr}'")
+    };
     let shape = shape_text(shape, false);
-    let entries = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+    let entries = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}");
     let before = MAGIC.len() + 4;
     let end = (before + entries.len() + 1).next_multiple_of(64);
     let length = u16::try_from(end - before).expect("few enough sizes");

@@ -1,0 +1,85 @@
+//! The target `index_open`. It stands apart from `lib.rs`, so that the tests of the readers need no index engine.
+
+use std::path::Path;
+
+use index::{Index, Matrix};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// An index file, opened and searched: as it is, and once more with right checksums, because no fuzzer finds those.
+/// `path` is written over.
+pub fn index_open(data: &[u8], path: &Path) {
+    open_and_search(data, path);
+    let mut sealed = data.to_vec();
+    seal(&mut sealed);
+    open_and_search(&sealed, path);
+}
+
+fn open_and_search(bytes: &[u8], path: &Path) {
+    std::fs::write(path, bytes).expect("a temporary file can be written");
+    let header = index::file::read_header(path);
+    let Ok(index) = Index::open(path) else { return };
+    if let Ok((header, _)) = header {
+        assert_eq!(&header, index.header());
+    }
+    let mut searcher = index.searcher();
+    let mut queries = vec![0.0f32; 2 * index.dim()];
+    queries[index.dim()..].fill(1.5);
+    for query in queries.chunks(index.dim()) {
+        for (k, ef) in [(1, 1), (3, 2), (usize::MAX, 1)] {
+            if let Ok(hits) = searcher.search(query, k, ef) {
+                assert_eq!(hits.len(), k.min(index.rows()));
+                assert!(hits.is_sorted_by(|a, b| !(b.distance < a.distance)), "{hits:?}");
+            }
+        }
+    }
+    let _ = index.search_all(Matrix::new(&queries, index.dim()), 2, 1);
+}
+
+/// Computes all checksums of an index file again, as far as its section table can be followed.
+pub fn seal(file: &mut [u8]) {
+    const HEADER: usize = 4096;
+    const FOOTER: usize = 64;
+    const BLOCK: usize = 64 * 1024;
+    if file.len() < HEADER + FOOTER {
+        return;
+    }
+    let put = |file: &mut [u8], at: usize, number: u64| {
+        file[at..at + 8].copy_from_slice(&number.to_le_bytes());
+    };
+    let u64_at = |file: &[u8], at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap_or_default());
+    let entry = |i: usize| 1024 + i * 32;
+    let count = usize::from(file[84]).min(32);
+    let range = |file: &[u8], i: usize| {
+        let start = usize::try_from(u64_at(file, entry(i) + 8)).ok()?;
+        let end = start.checked_add(usize::try_from(u64_at(file, entry(i) + 16)).ok()?)?;
+        (start >= HEADER && end <= file.len() - FOOTER).then_some(start..end)
+    };
+    let find =
+        |file: &[u8], kind: u8| (0..count).find(|&i| file[entry(i)] == kind).and_then(|i| range(file, i));
+    let checksums = find(file, 2);
+    if let (Some(vectors), Some(checksums)) = (find(file, 1), checksums.clone()) {
+        let blocks: Vec<u64> = file[vectors].chunks(BLOCK).map(xxh3_64).collect();
+        for (place, block) in checksums.step_by(8).zip(blocks) {
+            if place + 8 <= file.len() {
+                put(file, place, block);
+            }
+        }
+    }
+    for i in 0..count {
+        // The checksum of the vectors is that of their block checksums.
+        let covered = if file[entry(i)] == 1 { checksums.clone() } else { range(file, i) };
+        if let Some(covered) = covered {
+            let checksum = xxh3_64(&file[covered]);
+            put(file, entry(i) + 24, checksum);
+        }
+    }
+    let header = xxh3_64(&file[..HEADER - 8]);
+    put(file, HEADER - 8, header);
+    let (footer, length) = (file.len() - FOOTER, file.len() as u64);
+    file[footer..].fill(0);
+    file.copy_within(..8, footer);
+    put(file, footer + 8, header);
+    put(file, footer + 16, length);
+    let checksum = xxh3_64(&file[footer..footer + 56]);
+    put(file, footer + 56, checksum);
+}

@@ -1,0 +1,344 @@
+//! The edges: few rows, wide rows, equal rows, bad rows.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use index::{BuildError, InsertBuilder, Matrix, Metric, Monitor, Params, Unmonitored, build};
+
+use crate::data::{
+    METRICS, built, clustered, exact_distance, exact_search, file_bytes, ids, isotropic, on_threads, opened,
+    rows_that_find_themselves, small_params, whole,
+};
+
+#[test]
+fn few_rows_of_any_width_are_indexed_and_found() {
+    for metric in METRICS {
+        for dim in [1, 3, 33, 65_536] {
+            for count in 0..=3 {
+                let values = isotropic(dim as u64, count, dim);
+                let rows = Matrix::new(&values, dim);
+                let index = opened(rows, &Params::new(metric));
+                assert_eq!((index.rows(), index.dim()), (count, dim));
+                assert_eq!(index.header().reachable_share(), 1.0);
+                let query = isotropic(99, 1, dim);
+                for (k, ef) in [(1, 1), (10, 1), (10, 50)] {
+                    let hits = index.searcher().search(&query, k, ef).unwrap();
+                    let expected: Vec<u64> =
+                        exact_search(metric, rows, &query, k).into_iter().map(|(row, _)| row).collect();
+                    assert_eq!(ids(&hits), expected, "{metric} dim {dim}, {count} rows, k {k}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn wide_rows_have_a_graph_too() {
+    const DIM: usize = 65_536;
+    let values = isotropic(4, 30, DIM);
+    let rows = Matrix::new(&values, DIM);
+    for metric in METRICS {
+        let index = opened(rows, &Params { m: 2, ..Params::new(metric) });
+        for row in [0, 13, 29] {
+            // Not all rows, so that the graph is walked; but all it holds.
+            let hits = index.searcher().search(rows.row(row), 3, 29).unwrap();
+            assert_eq!(hits[0].id, u64::from(row), "{metric}");
+            let exact = exact_distance(metric, rows.row(row), rows.row(hits[1].id as u32));
+            assert!((f64::from(hits[1].distance) - exact).abs() < exact.abs().max(1.0) * 1e-5);
+        }
+    }
+}
+
+#[test]
+fn a_beam_as_wide_as_the_index_is_exact() {
+    // Whole numbers: many ties, and those are broken by row.
+    let values = whole(1, 400, 4);
+    let rows = Matrix::new(&values, 4);
+    for metric in [Metric::L2, Metric::Ip] {
+        let index = opened(rows, &small_params(metric));
+        for query in whole(2, 50, 4).chunks(4) {
+            for (k, ef) in [(10, 400), (400, 1), (399, 10_000), (usize::MAX, 5)] {
+                let hits = index.searcher().search(query, k, ef).unwrap();
+                let found: Vec<(u64, f64)> = hits.iter().map(|h| (h.id, f64::from(h.distance))).collect();
+                assert_eq!(found, exact_search(metric, rows, query, k), "{metric} k {k} ef {ef}");
+            }
+        }
+    }
+    let values = clustered(5, 400, 12);
+    let rows = Matrix::new(&values, 12);
+    let index = opened(rows, &small_params(Metric::Cosine));
+    for query in clustered(6, 50, 12).chunks(12) {
+        let hits = index.searcher().search(query, 400, 400).unwrap();
+        assert_eq!(hits.len(), 400);
+        for (hit, (_, distance)) in hits.iter().zip(exact_search(Metric::Cosine, rows, query, 400)) {
+            assert!((f64::from(hit.distance) - distance).abs() < 1e-5, "{hit:?} {distance}");
+        }
+    }
+}
+
+#[test]
+fn as_many_hits_as_wanted_in_order_and_none_twice() {
+    let values = clustered(7, 1_000, 8);
+    let rows = Matrix::new(&values, 8);
+    for metric in METRICS {
+        let index = opened(rows, &small_params(metric));
+        let mut searcher = index.searcher();
+        for query in clustered(8, 20, 8).chunks(8) {
+            for (k, ef) in [(0, 10), (1, 0), (1, 1), (5, 1), (50, 60), (999, 1), (1_000, 1), (5_000, 1)] {
+                let hits = searcher.search(query, k, ef).unwrap();
+                assert_eq!(hits.len(), k.min(1_000), "{metric} k {k} ef {ef}");
+                assert!(hits.is_sorted_by(|a, b| (a.distance, a.id) < (b.distance, b.id)));
+                let mut ids = ids(&hits);
+                ids.sort_unstable();
+                ids.dedup();
+                assert_eq!(ids.len(), hits.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_query_of_another_dimension_is_refused() {
+    let values = whole(1, 10, 4);
+    let index = opened(Matrix::new(&values, 4), &Params::new(Metric::L2));
+    let outcome = std::panic::catch_unwind(|| index.searcher().search(&[0.0; 5], 1, 1));
+    assert!(outcome.is_err());
+}
+
+#[test]
+fn sorted_rows_find_themselves() {
+    let values: Vec<f32> = (0..3_000u16).map(f32::from).collect();
+    let index = opened(Matrix::new(&values, 1), &small_params(Metric::L2));
+    let rows = Matrix::new(&values, 1);
+    assert_eq!(index.header().reachable_share(), 1.0);
+    assert_eq!(rows_that_find_themselves(&index, rows, 10), 3_000);
+    let hits = index.searcher().search(&[1_500.2], 4, 10).unwrap();
+    assert_eq!(ids(&hits), [1500, 1501, 1499, 1502]);
+}
+
+#[test]
+fn rows_of_one_direction_are_all_reachable() {
+    // By cosine all of these are equal, though no two have the same values.
+    let values: Vec<f32> = (1..=2_000u16).flat_map(|i| [f32::from(i), f32::from(i) * 2.0]).collect();
+    let index = opened(Matrix::new(&values, 2), &small_params(Metric::Cosine));
+    assert_eq!(index.header().reachable_share(), 1.0);
+    let hits = index.searcher().search(&[1.0, 2.0], 100, 100).unwrap();
+    assert_eq!(hits.len(), 100);
+    assert!(hits.iter().all(|hit| hit.distance < 1e-6), "{hits:?}");
+}
+
+#[test]
+fn all_rows_may_be_equal() {
+    let values = [1.5, -2.0, 0.25, 3.0, 0.0, 7.0, -1.0, 0.5].repeat(100_000);
+    let rows = Matrix::new(&values, 8);
+    for metric in [Metric::L2, Metric::Cosine] {
+        let built = built(rows, &Params::new(metric));
+        assert_eq!((built.copies(), built.level_rows()[0]), (99_999, 1));
+        let index = opened(rows, &Params::new(metric));
+        for k in [1, 10, 5_000] {
+            let hits = index.searcher().search(rows.row(0), k, 50).unwrap();
+            assert_eq!(ids(&hits), (0..k as u64).collect::<Vec<_>>());
+            assert!(hits.iter().all(|hit| hit.distance.abs() < 1e-6), "{metric}: {:?}", hits[0]);
+            assert!(metric != Metric::L2 || hits.iter().all(|hit| hit.distance == 0.0));
+        }
+    }
+}
+
+#[test]
+fn many_copies_of_one_row_hide_no_other() {
+    const DIM: usize = 16;
+    // Every third row is its own, the others are all equal to row 1.
+    let mut values = clustered(9, 15_000, DIM);
+    for row in (0..15_000).filter(|row| row % 3 != 0) {
+        values.copy_within(DIM..2 * DIM, row * DIM);
+    }
+    let rows = Matrix::new(&values, DIM);
+    let others: Vec<f32> = (0..15_000u32).step_by(3).flat_map(|row| rows.row(row)).copied().collect();
+    let copies: Vec<u64> = (0..15_000).filter(|row| row % 3 != 0).collect();
+    for metric in [Metric::L2, Metric::Cosine] {
+        let index = opened(rows, &small_params(metric));
+        assert_eq!((index.header().copies, index.header().reachable_share()), (9_999, 1.0));
+        for k in [1, 20, 9_000, 10_000] {
+            let hits = index.searcher().search(rows.row(1), k, 100).unwrap();
+            assert_eq!(ids(&hits), copies[..k], "{metric} k {k}");
+        }
+        let found = index.search_all(Matrix::new(&others, DIM), 1, 100).unwrap();
+        let themselves = found.iter().zip((0..15_000).step_by(3)).filter(|(hits, row)| hits[0].id == *row);
+        let themselves = themselves.count();
+        assert!(themselves * 1000 >= 5_000 * 999, "{metric}: {themselves} of 5000");
+        // Enough wanted to meet the copies on the way: they come once each, among the others.
+        let near: Vec<u64> =
+            exact_search(metric, rows, rows.row(0), 12_000).iter().map(|hit| hit.0).collect();
+        let hits = ids(&index.searcher().search(rows.row(0), 12_000, 1).unwrap());
+        let common = near.iter().filter(|row| hits.contains(row)).count();
+        assert!(common >= 11_900, "{metric}: {common}");
+    }
+}
+
+#[test]
+fn few_rows_with_copies_have_one_level_and_are_found() {
+    // Nodes are fewer than rows, and on level 0 a node's number is its row: the entry point may be the last row.
+    for seed in 0..20 {
+        for distinct in 1..=3u16 {
+            let mut values = vec![0.5, 0.5].repeat(6);
+            values.extend((0..distinct).flat_map(|i| [f32::from(i), 9.0]));
+            let rows = Matrix::new(&values, 2);
+            let index = opened(rows, &Params { seed, ..Params::new(Metric::L2) });
+            let found = index.search_all(rows, 1, 3).unwrap();
+            let expected: Vec<u64> =
+                (0..rows.rows() as u64).map(|row| if row < 6 { 0 } else { row }).collect();
+            assert_eq!(found.iter().map(|hits| hits[0].id).collect::<Vec<_>>(), expected);
+        }
+    }
+}
+
+#[test]
+fn zero_rows_have_cosine_distance_1() {
+    let mut values = clustered(10, 300, 6);
+    values[7 * 6..8 * 6].fill(0.0);
+    values[200 * 6..201 * 6].fill(-0.0);
+    let rows = Matrix::new(&values, 6);
+    let index = opened(rows, &small_params(Metric::Cosine));
+    assert_eq!(index.header().copies, 1);
+    let hits = index.searcher().search(rows.row(0), 300, 1).unwrap();
+    for zero in [7, 200] {
+        assert_eq!(hits.iter().find(|hit| hit.id == zero).unwrap().distance, 1.0);
+    }
+    let from_zero = index.searcher().search(&[0.0; 6], 300, 1).unwrap();
+    assert!(from_zero.iter().all(|hit| hit.distance == 1.0));
+    assert_eq!(ids(&from_zero), (0..300).collect::<Vec<_>>());
+}
+
+#[test]
+fn minus_0_is_0() {
+    let values = [0.0, 1.0, -0.0, 1.0, 2.0, 2.0, 0.0, -1.0];
+    for metric in METRICS {
+        let index = opened(Matrix::new(&values, 2), &Params::new(metric));
+        assert_eq!(index.header().copies, 1, "{metric}");
+        let of = |query: [f32; 2]| index.searcher().search(&query, 4, 10).unwrap();
+        assert_eq!(of([0.0, 1.0]), of([-0.0, 1.0]));
+    }
+}
+
+#[test]
+fn rows_that_have_no_distances_are_refused_by_number() {
+    const DIM: usize = 5;
+    let good = isotropic(11, 5_000, DIM);
+    for metric in METRICS {
+        for (bad, says) in [
+            (f32::NAN, "row 1203: expected finite values, found NaN or an infinity"),
+            (f32::INFINITY, "row 1203: expected finite values, found NaN or an infinity"),
+            (f32::NEG_INFINITY, "row 1203: expected finite values, found NaN or an infinity"),
+            (
+                -1e20,
+                "row 1203: expected values whose squares sum up to a finite f32, found a sum that overflows",
+            ),
+        ] {
+            let mut values = good.clone();
+            for row in [4_999, 1_203, 3_000] {
+                values[row * DIM + row % DIM] = bad;
+            }
+            for threads in [1, 8] {
+                let outcome = on_threads(threads, || {
+                    build(Matrix::new(&values, DIM), &Params::new(metric), &InsertBuilder, &Unmonitored)
+                });
+                let Err(BuildError::Row(invalid)) = outcome else { panic!("{metric}, {bad}: {outcome:?}") };
+                assert_eq!((invalid.row, invalid.to_string()), (1_203, says.to_owned()));
+            }
+        }
+    }
+}
+
+#[test]
+fn parameters_out_of_range_are_refused() {
+    let good = Params::new(Metric::L2);
+    for (params, says) in [
+        (Params { m: 0, ..good }, "expected M from 2 to 1024, found 0"),
+        (Params { m: 1, ..good }, "expected M from 2 to 1024, found 1"),
+        (Params { m: 1025, ..good }, "expected M from 2 to 1024, found 1025"),
+        (Params { ef_construction: 0, ..good }, "expected ef_construction from 1 to 1000000, found 0"),
+        (
+            Params { ef_construction: 1_000_001, ..good },
+            "expected ef_construction from 1 to 1000000, found 1000001",
+        ),
+    ] {
+        let outcome = build(Matrix::new(&[1.0, 2.0], 1), &params, &InsertBuilder, &Unmonitored);
+        let Err(BuildError::Params(invalid)) = outcome else { panic!("{params:?}: {outcome:?}") };
+        assert_eq!(invalid.to_string(), says);
+    }
+    // The ends of the ranges work.
+    let values = clustered(12, 300, 4);
+    let rows = Matrix::new(&values, 4);
+    for params in [
+        Params { m: 2, ef_construction: 1, ..good },
+        Params { m: 1024, ..good },
+        Params { ef_construction: 1_000_000, seed: u64::MAX, ..good },
+    ] {
+        let index = opened(rows, &params);
+        assert_eq!(index.header().params, params);
+        assert_eq!(index.header().reachable_share(), 1.0);
+    }
+}
+
+/// Counts rows, and says stop from some number of them on.
+struct Counter {
+    rows: AtomicU64,
+    stop_at: u64,
+}
+
+impl Counter {
+    fn stopping_at(stop_at: u64) -> Self {
+        Self { rows: AtomicU64::new(0), stop_at }
+    }
+}
+
+impl Monitor for Counter {
+    fn advance(&self, rows: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.rows.load(Ordering::Relaxed) >= self.stop_at
+    }
+}
+
+#[test]
+fn a_monitor_sees_every_row_once() {
+    let mut values = clustered(13, 2_000, 8);
+    values.copy_within(0..100 * 8, 1_000 * 8);
+    for count in [0, 1, 2, 100, 2_000] {
+        let counter = Counter::stopping_at(u64::MAX);
+        build(Matrix::new(&values[..count * 8], 8), &small_params(Metric::L2), &InsertBuilder, &counter)
+            .unwrap();
+        assert_eq!(counter.rows.into_inner(), count as u64);
+    }
+}
+
+#[test]
+fn a_monitor_stops_a_build() {
+    let values = clustered(13, 3_000, 8);
+    let rows = Matrix::new(&values, 8);
+    for stop_at in [0, 1, 1_000] {
+        let counter = Counter::stopping_at(stop_at);
+        let outcome = build(rows, &small_params(Metric::L2), &InsertBuilder, &counter);
+        assert!(matches!(outcome, Err(BuildError::Cancelled)), "{stop_at}");
+        let done = counter.rows.into_inner();
+        assert!(done < stop_at + 500, "stopped at {done} instead of {stop_at}");
+    }
+}
+
+#[test]
+fn recipe_and_ids_do_not_change_the_graph() {
+    let values = clustered(14, 200, 4);
+    let rows = Matrix::new(&values, 4);
+    let built = built(rows, &small_params(Metric::L2));
+    let own: Vec<u64> = (0..200).map(|row| u64::MAX - row).collect();
+    let bytes = file_bytes(&built, rows, Some(&own), "x = 1\n");
+    let file = crate::data::TempIndex::new(&bytes);
+    let index = index::Index::open(file.path()).unwrap();
+    let plain = opened(rows, &small_params(Metric::L2));
+    for query in clustered(15, 30, 4).chunks(4) {
+        let with_ids = index.searcher().search(query, 9, 30).unwrap();
+        let without = plain.searcher().search(query, 9, 30).unwrap();
+        assert_eq!(ids(&with_ids), ids(&without).iter().map(|row| u64::MAX - row).collect::<Vec<_>>());
+    }
+}

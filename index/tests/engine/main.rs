@@ -1,0 +1,19 @@
+//! What the index engine promises: the same graph every time, good answers, no row lost, and a file in which nothing
+//! can be changed unnoticed.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+#![allow(clippy::cast_possible_truncation, reason = "test data is small")]
+
+mod answers;
+mod cases;
+mod damage;
+mod data;
+mod determinism;
+mod graph;
+mod hostile;
+mod inputs;
+mod raw;
+mod roundtrip;
+#[allow(unreachable_pub, reason = "the fuzz target, a program of its own")]
+#[path = "../../../fuzz/src/index_open.rs"]
+mod target;
+mod versions;

@@ -1,0 +1,76 @@
+//! `build-index`: a file of vectors to an index.
+
+use std::path::PathBuf;
+
+use readers::{FormatDescriptor, Metric};
+use toml::{Table, Value};
+
+use super::shared::{self, InputArgs, RunArgs, parse_format, parse_metric, path_value, source_table};
+use crate::Failure;
+use crate::output::diagnostics::Verbosity;
+
+/// Build an HNSW index from a file of vectors
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  sochdb-bulk build-index --input embeddings.npy --output index.hnsw --metric l2 --threads 8")]
+pub(super) struct Args {
+    #[command(flatten)]
+    input: InputArgs,
+
+    /// Output index file
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+
+    /// Input format (told from the file's content and name where it is not given)
+    #[arg(short, long, value_name = "FORMAT", value_parser = parse_format, help_heading = "Input")]
+    format: Option<&'static FormatDescriptor>,
+
+    /// File with one id for each row: bare u64, or a .npy of integers
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    ids: Option<PathBuf>,
+
+    /// Metric: l2, cosine or ip [default: the one the input records, else cosine]
+    #[arg(long, value_name = "METRIC", value_parser = parse_metric, help_heading = "Index")]
+    metric: Option<Metric>,
+
+    /// HNSW M: neighbours of a row on each level, twice as many on level 0
+    #[arg(short, long, value_name = "N", default_value_t = 16, help_heading = "Index",
+          value_parser = clap::value_parser!(u16).range(2..=1024))]
+    max_connections: u16,
+
+    /// HNSW ef_construction: candidates for the neighbours of a row
+    #[arg(short, long, value_name = "N", default_value_t = 100, help_heading = "Index",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    ef_construction: u32,
+
+    /// Seed of levels and order: the same input, options and seed give the same file
+    #[arg(long, value_name = "N", default_value_t = 42, help_heading = "Index",
+          value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    seed: u64,
+
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
+    let source = source_table(&args.input, args.format)?;
+    let mut stages = Vec::new();
+    if let Some(ids) = &args.ids {
+        let mut stage = Table::new();
+        stage.insert("type".to_owned(), "ids".into());
+        stage.insert("path".to_owned(), path_value(ids)?);
+        stages.push(Value::Table(stage));
+    }
+    let mut sink = Table::new();
+    sink.insert("type".to_owned(), "hnsw".into());
+    sink.insert("path".to_owned(), path_value(&args.output)?);
+    if let Some(metric) = args.metric {
+        sink.insert("metric".to_owned(), metric.name().into());
+    }
+    sink.insert("m".to_owned(), i64::from(args.max_connections).into());
+    sink.insert("ef_construction".to_owned(), i64::from(args.ef_construction).into());
+    // The range of the flag is that of TOML's integers.
+    sink.insert("seed".to_owned(), i64::try_from(args.seed).unwrap_or(i64::MAX).into());
+    shared::execute(source, stages, sink, &args.run, verbosity)
+}

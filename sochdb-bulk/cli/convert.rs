@@ -1,0 +1,77 @@
+//! `convert`: a file of vectors to a file of vectors.
+
+use std::path::PathBuf;
+
+use readers::FormatDescriptor;
+use toml::Table;
+
+use super::shared::{self, InputArgs, RunArgs, parse_format, path_value, source_table};
+use crate::output::diagnostics::Verbosity;
+use crate::sinks::{self, SinkDescriptor};
+use crate::{Failure, sinks::Hnsw, sinks::Sink as _};
+
+/// Convert a file of vectors into another format
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  sochdb-bulk convert --input embeddings.npy --output embeddings.f32 --to-format raw_f32")]
+pub(super) struct Args {
+    #[command(flatten)]
+    input: InputArgs,
+
+    /// Output file; `-` is standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+
+    /// Input format (told from the file's content and name where it is not given)
+    #[arg(long, visible_alias = "format", short = 'f', value_name = "FORMAT", value_parser = parse_format, help_heading = "Input")]
+    from_format: Option<&'static FormatDescriptor>,
+
+    /// Output format (told from the output's extension where it is not given)
+    #[arg(long, value_name = "FORMAT", value_parser = parse_sink)]
+    to_format: Option<&'static SinkDescriptor>,
+
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// The sinks that `convert` writes with: an index is built by `build-index`.
+fn targets() -> impl Iterator<Item = &'static SinkDescriptor> {
+    sinks::all().into_iter().filter(|sink| sink.name != Hnsw::NAME)
+}
+
+fn target_names() -> String {
+    targets().map(|sink| sink.name).collect::<Vec<_>>().join(", ")
+}
+
+fn parse_sink(word: &str) -> Result<&'static SinkDescriptor, String> {
+    sinks::called(word)
+        .filter(|sink| targets().any(|target| target.name == sink.name))
+        .ok_or_else(|| format!("known formats: {}", target_names()))
+}
+
+pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
+    let source = source_table(&args.input, args.from_format)?;
+    let descriptor = match args.to_format {
+        Some(descriptor) => descriptor,
+        None => by_extension(&args.output)?,
+    };
+    let mut sink = Table::new();
+    sink.insert("type".to_owned(), descriptor.name.into());
+    if descriptor.name != sinks::Null::NAME {
+        sink.insert("path".to_owned(), path_value(&args.output)?);
+    }
+    shared::execute(source, Vec::new(), sink, &args.run, verbosity)
+}
+
+fn by_extension(output: &std::path::Path) -> Result<&'static SinkDescriptor, Failure> {
+    let extension = output.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let mut fitting = targets().filter(|sink| sink.extensions.contains(&extension.as_str()));
+    match (fitting.next(), fitting.next()) {
+        (Some(sink), None) => Ok(sink),
+        _ => {
+            Err(Failure::refused(format!("{}: the name does not tell the format to write", output.display()))
+                .with_help(format!("say it with --to-format: {}", target_names())))
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `info`: what an index file says of itself.
+
+use std::path::{Path, PathBuf};
+
+use index::file::{Header, OpenError, SectionKind, read_header};
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::output::{stdout, units};
+
+/// Describe an index file: reads its header only
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Index file
+    #[arg(short, long, value_name = "FILE")]
+    index: PathBuf,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn execute(args: Args) -> Result<(), Failure> {
+    let (header, recipe) = read_header(&args.index).map_err(|e| open_failure(&args.index, &e))?;
+    if args.json {
+        stdout::line(&as_json(&header, &recipe).to_string())
+    } else {
+        stdout::write(as_text(&args.index, &header, &recipe).as_bytes())
+    }
+}
+
+/// What it means that an index cannot be opened.
+pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
+    let failure = Failure::failed(format!("{}: {error}", path.display()));
+    match error {
+        OpenError::Io(_) => failure,
+        OpenError::NotAnIndex => {
+            failure.with_help("make an index of a file of vectors with `sochdb-bulk build-index`")
+        }
+        OpenError::Newer { .. } => {
+            failure.with_help("use a newer sochdb-bulk, or build the index again with this one")
+        }
+        _ => failure.with_help("the file is damaged: copy it again, or build it again"),
+    }
+}
+
+fn as_text(path: &Path, header: &Header, recipe: &str) -> String {
+    let params = &header.params;
+    let effective: Vec<_> =
+        header.effective_parameters.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    let nodes: Vec<_> = header.levels.iter().map(|level| units::count(level.nodes)).collect();
+    let share = header.reachable_share() * 100.0;
+    let size = |kind| header.section(kind).map_or(0, |section| section.length_bytes);
+    let ids = if header.section(SectionKind::Ids).is_some() { "stored, u64" } else { "row numbers" };
+    let rows: Vec<(&str, String)> = vec![
+        ("file", format!("{}, {}", path.display(), units::bytes(header.file_length_bytes))),
+        ("vectors", format!("{} x {} f32", units::count(header.rows), header.dim)),
+        ("metric", params.metric.to_string()),
+        ("M", format!("{} ({} on level 0)", params.m, params.m0())),
+        ("ef_construction", params.ef_construction.to_string()),
+        ("seed", params.seed.to_string()),
+        ("builder", format!("{} ({})", header.builder, effective.join(", "))),
+        ("levels", format!("{} ({} nodes)", header.levels.len(), nodes.join(", "))),
+        ("mean degree", format!("{:.1} on level 0", header.mean_degree())),
+        ("reachable", format!("{share:.2} % ({} repaired)", units::count(header.repaired_nodes))),
+        ("copies", format!("{} rows equal an earlier row", units::count(header.copies))),
+        ("ids", ids.to_owned()),
+        (
+            "sizes",
+            format!(
+                "vectors {}, graph {}, ids {}",
+                units::bytes(size(SectionKind::Vectors)),
+                units::bytes(size(SectionKind::Level0) + size(SectionKind::UpperLevels)),
+                units::bytes(size(SectionKind::Ids)),
+            ),
+        ),
+    ];
+    let mut out: String = rows.iter().map(|(name, value)| format!("{name:<16} {value}\n")).collect();
+    if !recipe.is_empty() {
+        out += "recipe\n";
+        out.extend(recipe.trim_end().lines().map(|line| format!("  {line}").trim_end().to_owned() + "\n"));
+    }
+    out
+}
+
+fn as_json(header: &Header, recipe: &str) -> Value {
+    let sections: serde_json::Map<String, Value> = header
+        .sections
+        .iter()
+        .map(|section| (section.kind.name().replace([' ', '-'], "_"), section.length_bytes.into()))
+        .collect();
+    let effective: serde_json::Map<String, Value> =
+        header.effective_parameters.iter().map(|(name, value)| (name.clone(), (*value).into())).collect();
+    json!({
+        "schema": 1,
+        "rows": header.rows,
+        "dim": header.dim,
+        "metric": header.params.metric.name(),
+        "m": header.params.m,
+        "m0": header.params.m0(),
+        "ef_construction": header.params.ef_construction,
+        "seed": header.params.seed,
+        "builder": header.builder,
+        "effective_parameters": effective,
+        "level_nodes": header.levels.iter().map(|level| level.nodes).collect::<Vec<_>>(),
+        "level_edges": header.levels.iter().map(|level| level.edges).collect::<Vec<_>>(),
+        "mean_degree": header.mean_degree(),
+        "reachable_share": header.reachable_share(),
+        "repaired_nodes": header.repaired_nodes,
+        "copies": header.copies,
+        "ids": if header.section(SectionKind::Ids).is_some() { "u64" } else { "row_numbers" },
+        "file_bytes": header.file_length_bytes,
+        "section_bytes": sections,
+        "recipe": recipe,
+    })
+}

@@ -1,0 +1,91 @@
+//! The command line: arguments as typed become a pipeline, and the pipeline does the work.
+
+mod build_index;
+mod convert;
+mod info;
+mod query;
+mod run;
+mod shared;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::output::diagnostics::{self, Verbosity};
+use crate::{Failure, sinks, stages};
+
+/// Embeddings in files to searchable HNSW indexes.
+#[derive(Debug, Parser)]
+#[command(name = "sochdb-bulk", version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Say what is being done
+    #[arg(short, long, global = true)]
+    verbose: bool,
+
+    /// Say nothing but errors
+    #[arg(long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sochdb-bulk build-index --input embeddings.npy --output index.hnsw --metric cosine
+  sochdb-bulk query --index index.hnsw --query queries.npy --k 10
+  sochdb-bulk info --index index.hnsw
+  sochdb-bulk convert --input embeddings.npy --output embeddings.f32 --to-format raw_f32
+  sochdb-bulk run pipeline.toml
+
+Results go to standard output, everything else to standard error.
+Exit codes: 0 done, 1 the work failed, 2 refused before it began, 130 or 143 stopped by a signal.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    BuildIndex(build_index::Args),
+    Convert(convert::Args),
+    Run(run::Args),
+    Query(query::Args),
+    Info(info::Args),
+}
+
+/// Parses the command line, does what it says, and reports a failure. The `main` of every program that is this one with
+/// more plugins.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let verbosity = match (cli.quiet, cli.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
+    let done = check_registries().and_then(|()| match cli.command {
+        Command::BuildIndex(args) => build_index::execute(args, verbosity),
+        Command::Convert(args) => convert::execute(args, verbosity),
+        Command::Run(args) => run::execute(args, verbosity),
+        Command::Query(args) => query::execute(args, verbosity),
+        Command::Info(args) => info::execute(args),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            diagnostics::failure(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// Two plugins of one name would be a matter of luck: it is an error that names the crates.
+fn check_registries() -> Result<(), Failure> {
+    let mut names: Vec<(&str, &str, &str)> = Vec::new();
+    names.extend(readers::formats().iter().map(|plugin| ("format", plugin.name, plugin.krate)));
+    names.extend(stages::all().iter().map(|plugin| ("stage", plugin.name, plugin.krate)));
+    names.extend(sinks::all().iter().map(|plugin| ("sink", plugin.name, plugin.krate)));
+    for (i, &(kind, name, krate)) in names.iter().enumerate() {
+        if let Some(other) = names[..i].iter().find(|other| (other.0, other.1) == (kind, name)) {
+            let message = format!("the {kind} `{name}` comes from two crates, {} and {krate}", other.2);
+            return Err(Failure::refused(message).with_help("build the program with one of them"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! `query`: the nearest rows of an index for each row of a file.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use index::{Hit, Index};
+use readers::formats::npy_header;
+use readers::{BufferPool, Dataset, FormatDescriptor, Input, Scan, check_named, detect};
+
+use super::info::open_failure;
+use super::shared::{parse_format, parse_threads};
+use crate::Failure;
+use crate::output::atomic::AtomicFile;
+use crate::output::diagnostics::{Verbosity, say};
+use crate::output::{stdout, units};
+use crate::pipeline::{is_stdio, threads_or_all};
+
+/// Search an index: the nearest rows for every query in a file
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  sochdb-bulk query --index index.hnsw --query queries.npy --k 10 --ef 200 --format json")]
+pub(super) struct Args {
+    /// Index file
+    #[arg(short, long, value_name = "FILE")]
+    index: PathBuf,
+
+    /// File of query vectors, in any format; bare f32 has the index's dimension
+    #[arg(short, long, value_name = "FILE")]
+    query: PathBuf,
+
+    /// Format of the query file (told from its content and name where it is not given)
+    #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
+    query_format: Option<&'static FormatDescriptor>,
+
+    /// Number of neighbours
+    #[arg(short, long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    k: u32,
+
+    /// Search ef: candidates kept; higher finds more and takes longer. At least k
+    #[arg(short, long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    ef: u32,
+
+    /// How to print the hits
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+
+    /// Where to write them; `-` is standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true)]
+    output: PathBuf,
+
+    /// Number of threads (0 = one for each core)
+    #[arg(short, long, value_name = "N", default_value = "0", value_parser = parse_threads)]
+    threads: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Columns for people
+    Table,
+    /// One object a query: {"query":0,"ids":[...],"distances":[...]}
+    Json,
+    /// query, rank, id and distance, with tabs
+    Tsv,
+    /// A structured array of shape (queries, k) with the fields `id` (u8) and `distance` (f4)
+    Npy,
+}
+
+pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
+    if args.format == Format::Npy && is_stdio(&args.output) {
+        stdout::refuse_terminal("a .npy file")?;
+    }
+    let index = Index::open(&args.index).map_err(|e| open_failure(&args.index, &e))?;
+    let dataset = open_queries(&args, index.dim())?;
+    let threads = threads_or_all(args.threads);
+    let queries = read_queries(&*dataset)?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))?;
+    let start = std::time::Instant::now();
+    let matrix = index::Matrix::new(&queries, index.dim());
+    let hits = pool
+        .install(|| index.search_all(matrix, args.k as usize, args.ef as usize))
+        .map_err(|e| Failure::failed(format!("{}: {e}", args.index.display())))?;
+    let elapsed_secs = start.elapsed().as_secs_f64();
+    let out = match args.format {
+        Format::Table => table(&hits),
+        Format::Json => json(&hits),
+        Format::Tsv => tsv(&hits),
+        Format::Npy => npy(&hits),
+    };
+    write(&args.output, &out)?;
+    let line = format!(
+        "{} queries, k {}, ef {}, in {}",
+        units::count(hits.len() as u64),
+        args.k,
+        args.ef.max(args.k),
+        units::seconds(elapsed_secs)
+    );
+    say(Verbosity::Verbose, verbosity, &line);
+    Ok(())
+}
+
+fn open_queries(args: &Args, dim: usize) -> Result<Box<dyn Dataset>, Failure> {
+    // Bare f32 relies on the index's dimension; a format that knows its own is compared below, in better words.
+    let bare = Input { own_ids: false, ..Input::new(&args.query) };
+    let with_dim = Input { dim: Some(dim), ..bare.clone() };
+    let format = match args.query_format {
+        Some(format) => {
+            check_named(format, &with_dim)?;
+            format
+        }
+        None => {
+            detect(&with_dim)
+                .map_err(|e| match e.kind() {
+                    readers::ErrorKind::Request => {
+                        let known: Vec<_> = readers::formats().iter().map(|format| format.name).collect();
+                        e.with_help(format!("name the format with --query-format: {}", known.join(", ")))
+                    }
+                    _ => e,
+                })?
+                .format
+        }
+    };
+    let opener = format.with_defaults()?;
+    if let Ok(dataset) = opener.open(&bare)
+        && dataset.info().dim != dim
+    {
+        let found = dataset.info().dim;
+        let message = format!("{}: expected queries of dimension {dim}, found {found}", args.query.display());
+        let help =
+            format!("{} was built from vectors of dimension {dim}: use the same model", args.index.display());
+        return Err(Failure::refused(message).with_help(help));
+    }
+    Ok(opener.open(&with_dim)?)
+}
+
+/// All queries, row by row: each checked as vectors for an index are.
+fn read_queries(dataset: &dyn Dataset) -> Result<Vec<f32>, Failure> {
+    let rows = dataset.info().rows.exact().unwrap_or(u64::MAX);
+    let scan = Scan { rows: 0..rows, batch_rows: 1000 };
+    let pool = BufferPool::new();
+    let mut queries = Vec::new();
+    for piece in dataset.pieces(&scan) {
+        for batch in dataset.read(&scan, &piece, &pool)? {
+            let batch = batch?;
+            crate::pipeline::check_finite(&batch)?;
+            queries.extend_from_slice(batch.values());
+        }
+    }
+    Ok(queries)
+}
+
+fn write(output: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    if is_stdio(output) {
+        return stdout::write(bytes);
+    }
+    let file = AtomicFile::create(output)?;
+    file.write_all_at(bytes, 0)?;
+    file.commit()
+}
+
+fn table(hits: &[Vec<Hit>]) -> Vec<u8> {
+    let mut out = String::from("query  rank                    id  distance\n");
+    for (query, hits) in hits.iter().enumerate() {
+        for (rank, hit) in hits.iter().enumerate() {
+            out += &format!("{query:>5}  {:>4}  {:>20}  {:.6}\n", rank + 1, hit.id, hit.distance);
+        }
+    }
+    out.into_bytes()
+}
+
+fn tsv(hits: &[Vec<Hit>]) -> Vec<u8> {
+    let mut out = String::from("query\trank\tid\tdistance\n");
+    for (query, hits) in hits.iter().enumerate() {
+        for (rank, hit) in hits.iter().enumerate() {
+            out += &format!("{query}\t{}\t{}\t{}\n", rank + 1, hit.id, hit.distance);
+        }
+    }
+    out.into_bytes()
+}
+
+fn json(hits: &[Vec<Hit>]) -> Vec<u8> {
+    let mut out = String::new();
+    for (query, hits) in hits.iter().enumerate() {
+        let ids: Vec<_> = hits.iter().map(|hit| hit.id).collect();
+        let distances: Vec<_> = hits.iter().map(|hit| hit.distance).collect();
+        out += &serde_json::json!({ "query": query, "ids": ids, "distances": distances }).to_string();
+        out.push('\n');
+    }
+    out.into_bytes()
+}
+
+fn npy(hits: &[Vec<Hit>]) -> Vec<u8> {
+    // Every query has as many hits: k, or all rows where those are fewer.
+    let width = hits.first().map_or(0, Vec::len);
+    let mut out = npy_header("[('id', '<u8'), ('distance', '<f4')]", &[hits.len() as u64, width as u64]);
+    for hit in hits.iter().flatten() {
+        out.extend_from_slice(&hit.id.to_le_bytes());
+        out.extend_from_slice(&hit.distance.to_le_bytes());
+    }
+    out
+}

@@ -1,0 +1,63 @@
+//! `run`: a pipeline from a file.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::shared::{RunFlags, run_pipeline};
+use crate::Failure;
+use crate::output::diagnostics::Verbosity;
+use crate::pipeline::{Pipeline, Text, is_stdio};
+
+/// A pipeline file is written by hand: a larger one is some other file.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Run a pipeline from a TOML file
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  sochdb-bulk run pipeline.toml
+  sochdb-bulk build-index -i a.npy -o a.hnsw --print-pipeline | sochdb-bulk run -
+
+Paths in a file begin in the file's own folder, those of standard input in the current one.")]
+pub(super) struct Args {
+    /// The pipeline; `-` is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Flags here win over [run] of the file.
+    #[command(flatten)]
+    run: RunFlags,
+}
+
+pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
+    let mut pipeline = Pipeline::parse(read(&args.file)?)?;
+    pipeline.run.threads = args.run.threads.unwrap_or(pipeline.run.threads);
+    pipeline.run.if_exists = args.run.if_exists.unwrap_or(pipeline.run.if_exists);
+    run_pipeline(pipeline, args.run.stats.as_deref(), verbosity)
+}
+
+fn read(path: &Path) -> Result<Text, Failure> {
+    let (name, folder) = if is_stdio(path) {
+        ("standard input".to_owned(), PathBuf::new())
+    } else {
+        (path.display().to_string(), path.parent().unwrap_or(Path::new("")).to_path_buf())
+    };
+    let mut bytes = Vec::new();
+    let read = if is_stdio(path) {
+        std::io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+    };
+    read.map_err(|e| Failure::failed(format!("{name}: cannot read: {e}")))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Failure::refused(format!(
+            "{name}: expected a pipeline of up to {MAX_BYTES} bytes, found more"
+        ))
+        .with_help("name the TOML file; the vectors are named inside it"));
+    }
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        Failure::refused(format!("{name}: byte {at}: expected TOML in UTF-8, found other bytes"))
+    })?;
+    Ok(Text::new(name, text, folder))
+}

@@ -1,0 +1,210 @@
+//! What several commands have in common.
+
+use std::path::{Path, PathBuf};
+
+use readers::{Io, Metric};
+use toml::{Table, Value};
+
+use crate::Failure;
+use crate::output::diagnostics::{Verbosity, say};
+use crate::output::progress::Progress;
+use crate::output::stats::{self, Destination};
+use crate::output::{stdout, units};
+use crate::pipeline::{Cancel, IfExists, MAX_THREADS, Monitoring, Pipeline, Report, Text};
+
+/// What to read.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Input")]
+pub(super) struct InputArgs {
+    /// Input vector file
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) input: PathBuf,
+
+    /// Vector dimension (read from the file or its sidecar where that has it; must agree)
+    #[arg(short, long, value_name = "DIM", value_parser = clap::value_parser!(u32).range(1..=readers::MAX_DIM as i64))]
+    dimension: Option<u32>,
+
+    /// Only these rows, such as 0..1000
+    #[arg(long, value_name = "FROM..TO")]
+    rows: Option<String>,
+
+    /// How the bytes come in: mapped where that is possible, or read
+    #[arg(long, value_name = "WAY", value_parser = parse_io, default_value = "auto", hide_default_value = true)]
+    io: Io,
+}
+
+/// How to run.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Running")]
+pub(super) struct RunArgs {
+    /// Rows of one batch of the stream; the result does not depend on it
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    batch_size: u64,
+
+    #[command(flatten)]
+    shared: RunFlags,
+
+    /// Print the pipeline as TOML and do nothing
+    #[arg(long)]
+    print_pipeline: bool,
+}
+
+/// The flags of every command that runs a pipeline.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct RunFlags {
+    /// Number of threads (0 = one for each core)
+    #[arg(short, long, value_name = "N", value_parser = parse_threads)]
+    pub(super) threads: Option<usize>,
+
+    /// What to do if the output exists
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub(super) if_exists: Option<IfExists>,
+
+    /// Write statistics: `json` to standard output, anything else is a file
+    #[arg(long, value_name = "json|FILE")]
+    pub(super) stats: Option<String>,
+}
+
+/// A number of threads that a person can mean.
+pub(super) fn parse_threads(word: &str) -> Result<usize, String> {
+    let threads: usize = word.parse().map_err(|_| "expected a number".to_owned())?;
+    if threads <= MAX_THREADS { Ok(threads) } else { Err(format!("expected up to {MAX_THREADS}")) }
+}
+
+fn parse_io(word: &str) -> Result<Io, String> {
+    match word {
+        "auto" => Ok(Io::Auto),
+        "mmap" => Ok(Io::Mmap),
+        "read" => Ok(Io::Read),
+        _ => Err("expected auto, mmap or read".to_owned()),
+    }
+}
+
+/// A metric by any of its names.
+pub(super) fn parse_metric(word: &str) -> Result<Metric, String> {
+    word.parse().map_err(|e: readers::UnknownMetric| e.to_string())
+}
+
+/// A format by any of its names.
+pub(super) fn parse_format(word: &str) -> Result<&'static readers::FormatDescriptor, String> {
+    readers::format_called(word).ok_or_else(|| {
+        let known: Vec<_> = readers::formats().iter().map(|format| format.name).collect();
+        format!("known formats: {}", known.join(", "))
+    })
+}
+
+/// A path as TOML holds it.
+pub(super) fn path_value(path: &Path) -> Result<Value, Failure> {
+    match path.to_str() {
+        Some(path) => Ok(path.into()),
+        None => Err(Failure::refused(format!("{}: expected a name in UTF-8", path.display()))
+            .with_help("rename the file, or use a link with a plain name")),
+    }
+}
+
+/// `[source]` of a command.
+pub(super) fn source_table(
+    input: &InputArgs,
+    format: Option<&readers::FormatDescriptor>,
+) -> Result<Table, Failure> {
+    let mut source = Table::new();
+    if let Some(format) = format {
+        source.insert("type".to_owned(), format.name.into());
+    }
+    source.insert("path".to_owned(), path_value(&input.input)?);
+    if let Some(dim) = input.dimension {
+        source.insert("dim".to_owned(), i64::from(dim).into());
+    }
+    if let Some(rows) = &input.rows {
+        source.insert("rows".to_owned(), rows.as_str().into());
+    }
+    match input.io {
+        Io::Auto => None,
+        Io::Mmap => source.insert("io".to_owned(), "mmap".into()),
+        Io::Read => source.insert("io".to_owned(), "read".into()),
+    };
+    Ok(source)
+}
+
+/// Puts the tables of a command together, and prints them or runs them. The text that is printed is the text that is
+/// run.
+pub(super) fn execute(
+    source: Table,
+    stages: Vec<Value>,
+    sink: Table,
+    args: &RunArgs,
+    verbosity: Verbosity,
+) -> Result<(), Failure> {
+    let mut run = Table::new();
+    run.insert("batch_rows".to_owned(), i64::try_from(args.batch_size).unwrap_or(i64::MAX).into());
+    if let Some(threads) = args.shared.threads {
+        run.insert("threads".to_owned(), i64::try_from(threads).unwrap_or(i64::MAX).into());
+    }
+    if let Some(if_exists) = args.shared.if_exists {
+        let word = Value::try_from(if_exists).map_err(|e| Failure::refused(e.to_string()))?;
+        run.insert("if_exists".to_owned(), word);
+    }
+    let mut pipeline = Table::new();
+    pipeline.insert("version".to_owned(), 1.into());
+    pipeline.insert("run".to_owned(), run.into());
+    pipeline.insert("source".to_owned(), source.into());
+    if !stages.is_empty() {
+        pipeline.insert("stage".to_owned(), stages.into());
+    }
+    pipeline.insert("sink".to_owned(), sink.into());
+    let text = pipeline.to_string();
+    let pipeline = Pipeline::parse(Text::new("command line", text.clone(), ""))?;
+    if args.print_pipeline {
+        return stdout::write(text.as_bytes());
+    }
+    run_pipeline(pipeline, args.shared.stats.as_deref(), verbosity)
+}
+
+/// Plans and runs a pipeline, and says how it went.
+pub(super) fn run_pipeline(
+    pipeline: Pipeline,
+    stats: Option<&str>,
+    verbosity: Verbosity,
+) -> Result<(), Failure> {
+    let stats = stats.map(Destination::from);
+    let monitoring = Monitoring { cancel: Cancel::by_signals(), progress: Progress::new(verbosity) };
+    let outcome = pipeline.plan().and_then(|plan| {
+        for note in plan.notes() {
+            say(Verbosity::Verbose, verbosity, &format!("note: {note}"));
+        }
+        let memory = units::bytes(plan.memory_bytes());
+        say(Verbosity::Verbose, verbosity, &format!("memory: up to {memory} besides mapped files"));
+        plan.run(&monitoring)
+    });
+    if let Some(stats) = &stats {
+        let written = stats::write(stats, outcome.as_ref());
+        // The failure of the work is the one to tell.
+        if outcome.is_ok() {
+            written?;
+        }
+    }
+    say(Verbosity::Normal, verbosity, &summary(&outcome?));
+    Ok(())
+}
+
+/// One line on what was done.
+#[expect(clippy::cast_precision_loss, reason = "rounded for people")]
+fn summary(report: &Report) -> String {
+    if let Some(path) = &report.skipped {
+        return format!("{}: exists already, nothing was done", path.display());
+    }
+    let rows = format!("{} rows x {}", units::count(report.rows), report.dim);
+    let rate = report.rows as f64 / report.elapsed_secs.max(1e-9);
+    let time = format!("{} ({} rows/s)", units::seconds(report.elapsed_secs), units::count(rate as u64));
+    let Some(output) = report.outputs.first() else { return format!("read {rows} in {time}") };
+    let mut line = format!("wrote {}: {rows}", output.path.display());
+    if let Some(metric) = output.details.get("metric").and_then(|metric| metric.as_str()) {
+        let number = |name| output.details.get(name).and_then(serde_json::Value::as_u64).unwrap_or_default();
+        line += &format!(", {metric}, M {}, ef_construction {}", number("m"), number("ef_construction"));
+    }
+    line += &format!(", {} in {time}", units::bytes(output.size_bytes));
+    for other in &report.outputs[1..] {
+        line += &format!("; {}", other.path.display());
+    }
+    line
+}

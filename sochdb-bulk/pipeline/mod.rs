@@ -1,0 +1,25 @@
+//! Pipelines: a source, stages, a sink, over one stream of batches.
+//!
+//! The way of a pipeline: a [`Text`] (a TOML file, or what a command line was turned into) is parsed into a [`Pipeline`]
+//! ([`Pipeline::parse`]); [`Pipeline::plan`] opens the inputs' headers and checks everything that can be checked before
+//! a byte is written; [`Plan::run`] does the work.
+
+mod cancel;
+mod check;
+pub(crate) use check::all_finite as check_finite;
+mod direct;
+mod ordered;
+mod plan;
+mod run;
+mod spec;
+mod stream;
+mod text;
+
+pub(crate) use cancel::Cancel;
+pub use plan::Plan;
+pub(crate) use run::threads_or_all;
+pub use run::{Monitoring, OutputReport, Report};
+pub use spec::{IfExists, Pipeline, RunOptions};
+pub(crate) use spec::{MAX_THREADS, is_stdio};
+pub use stream::{IdSource, StreamInfo};
+pub use text::Text;

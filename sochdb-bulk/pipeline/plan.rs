@@ -1,0 +1,197 @@
+//! Everything that can be found out before a byte is written.
+
+use std::path::{Path, PathBuf};
+
+use readers::{Dataset, Detected, Rows, Scan, check_named, detect};
+
+use super::run::threads_or_all;
+use super::spec::{Source, is_stdio};
+use super::{IfExists, Pipeline, StreamInfo};
+use crate::Failure;
+use crate::output::atomic::check_target;
+use crate::sinks::AnySink;
+use crate::stages::Map;
+
+/// About so many bytes of values make a batch where nobody says how many rows: large enough that the work on a batch
+/// outweighs passing it on, small enough to stay in a core's cache.
+const BATCH_BYTES: usize = 3 << 19;
+
+/// Batches in flight for each thread: the one it works on and those that may wait behind it.
+const BATCHES_A_THREAD: u64 = 4;
+
+/// A pipeline that fits its input, ready to run.
+pub struct Plan {
+    pub(super) name: Option<String>,
+    pub(super) dataset: Box<dyn Dataset>,
+    pub(super) scan: Scan,
+    pub(super) stages: Vec<(&'static str, Box<dyn Map>)>,
+    pub(super) sink: Box<dyn AnySink>,
+    pub(super) output: StreamInfo,
+    pub(super) recipe: String,
+    pub(super) threads: usize,
+    pub(super) memory_bytes: u64,
+    pub(super) notes: Vec<String>,
+    pub(super) skipped: Option<PathBuf>,
+}
+
+impl Plan {
+    pub(super) fn new(pipeline: Pipeline) -> Result<Self, Failure> {
+        let Pipeline { text, name, run, source, stages, mut sink } = pipeline;
+        let threads = threads_or_all(run.threads);
+
+        let own_ids = !stages.iter().any(|stage| stage.replaces_ids());
+        let input = source.input(&text, own_ids)?;
+        if is_stdio(&input.path) {
+            return Err(text
+                .refuse(source.span(), "a source must be a file that can be read from any place")
+                .with_help("save the stream to a file first"));
+        }
+        let (format, reason) = match source.format {
+            Some(format) => {
+                check_named(format, &input)?;
+                (format, "it was named".into())
+            }
+            None => {
+                let Detected { format, reason } = detect(&input)?;
+                (format, reason)
+            }
+        };
+        let dataset = Source::opener(&text, format)?.open(&input)?;
+        let info = dataset.info();
+        let mut notes: Vec<String> =
+            info.notes.iter().map(|note| format!("{}: {note}", input.path.display())).collect();
+
+        let (first, end) = source.rows(&text)?;
+        let scan_rows = wanted_rows(info.rows, first, end, source.common.limit)
+            .map_err(|message| text.refuse(source.span(), &format!("{}: {message}", input.path.display())))?;
+        let batch_rows = run.batch_rows.unwrap_or_else(|| (BATCH_BYTES / (info.dim * 4)).clamp(1, 1 << 16));
+        let rows = match info.rows {
+            Rows::Exact(_) => Rows::Exact(scan_rows.end - scan_rows.start),
+            _ => Rows::Unknown,
+        };
+        let scan = Scan { rows: scan_rows, batch_rows };
+
+        let mut stream = StreamInfo::of_source(info, rows, scan.rows.start);
+        let mut maps = Vec::new();
+        let mut inputs = vec![input.path.clone()];
+        let mut recipe_stages = Vec::new();
+        for stage in &stages {
+            inputs.extend(stage.inputs());
+            recipe_stages.push(toml::Value::Table(stage.recipe()));
+            let (output, map) = stage.build(&stream)?;
+            stream = output;
+            maps.push((stage.name(), map));
+        }
+        let sink_plan = sink.plan(&stream, threads)?;
+        notes.extend(sink_plan.notes);
+        let batch_bytes = (scan.batch_rows * info.dim.max(stream.dim) * 4) as u64;
+        let memory_bytes = sink_plan.memory_bytes
+            + threads as u64 * BATCHES_A_THREAD * batch_bytes * (1 + maps.len() as u64);
+
+        let outputs = sink.outputs(&stream);
+        for output in &outputs {
+            check_target(output)?;
+            check_not_input(output, &inputs)?;
+        }
+        let skipped = existing(&outputs, run.if_exists)?;
+        let recipe = recipe(format.name, info.dim, &scan, info.rows, recipe_stages, &*sink);
+        notes.push(format!("{}: read as {} ({reason})", input.path.display(), format.name));
+        Ok(Self {
+            name,
+            scan,
+            stages: maps,
+            sink,
+            output: stream,
+            recipe,
+            threads,
+            memory_bytes,
+            notes,
+            skipped,
+            dataset,
+        })
+    }
+
+    /// How many rows will be read, where that is known.
+    pub fn rows(&self) -> Option<u64> {
+        self.output.rows.exact()
+    }
+
+    /// An upper bound of the memory that the run will need, mapped files not counted.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
+    /// Things a person should hear once.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+/// The rows to read, as numbers of the dataset.
+fn wanted_rows(
+    rows: Rows,
+    first: u64,
+    end: Option<u64>,
+    limit: Option<u64>,
+) -> Result<std::ops::Range<u64>, String> {
+    let all = rows.exact();
+    if let Some(all) = all
+        && (first > all || end.is_some_and(|end| end > all))
+    {
+        return Err(format!("expected rows up to {all}, found {first}..{}", end.unwrap_or(all)));
+    }
+    let end = end.or(all).unwrap_or(u64::MAX);
+    let limited = limit.map_or(end, |limit| first.saturating_add(limit).min(end));
+    Ok(first..limited)
+}
+
+/// Fails if the output is one of the inputs, by whatever name or link.
+fn check_not_input(output: &Path, inputs: &[PathBuf]) -> Result<(), Failure> {
+    for input in inputs {
+        // A file that does not exist is no other file.
+        if same_file::is_same_file(output, input).unwrap_or(false) {
+            let other = if input == output { String::new() } else { format!(" ({})", input.display()) };
+            let message = format!("{}: the output is an input{other}", output.display());
+            return Err(Failure::refused(message).with_help("write to another file"));
+        }
+    }
+    Ok(())
+}
+
+/// The output that exists, if that means that there is nothing to do.
+fn existing(outputs: &[PathBuf], if_exists: IfExists) -> Result<Option<PathBuf>, Failure> {
+    // The first output is the one that a person named.
+    let Some(path) = outputs.first().filter(|path| path.exists()) else { return Ok(None) };
+    match if_exists {
+        IfExists::Replace => Ok(None),
+        IfExists::Skip => Ok(Some(path.clone())),
+        IfExists::Error => Err(Failure::refused(format!("{}: exists already", path.display()))
+            .with_help("write to another file, or replace it with --if-exists replace")),
+    }
+}
+
+/// The pipeline as far as it decides the result, as TOML. No paths and nothing of how it is run.
+fn recipe(
+    format: &str,
+    dim: usize,
+    scan: &Scan,
+    rows: Rows,
+    stages: Vec<toml::Value>,
+    sink: &dyn AnySink,
+) -> String {
+    let mut source = toml::Table::new();
+    source.insert("type".to_owned(), format.into());
+    source.insert("dim".to_owned(), i64::try_from(dim).unwrap_or(i64::MAX).into());
+    if rows != Rows::Exact(scan.rows.end) || scan.rows.start > 0 {
+        source.insert("rows".to_owned(), format!("{}..{}", scan.rows.start, scan.rows.end).into());
+    }
+    let mut table = toml::Table::new();
+    table.insert("version".to_owned(), 1.into());
+    table.insert("source".to_owned(), source.into());
+    if !stages.is_empty() {
+        table.insert("stage".to_owned(), stages.into());
+    }
+    table.insert("sink".to_owned(), sink.recipe().into());
+    let generator = concat!("# sochdb-bulk ", env!("CARGO_PKG_VERSION"), "\n");
+    format!("{generator}{table}")
+}

@@ -1,0 +1,279 @@
+//! Running a plan.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use readers::arrow_buffer::ScalarBuffer;
+use readers::{Batch, BufferPool, Dataset, Matrix, Piece, Scan};
+use serde::Serialize;
+
+use super::{Cancel, Plan, check, direct, ordered};
+use crate::Failure;
+use crate::output::diagnostics::Verbosity;
+use crate::output::progress::Progress;
+use crate::sinks::{Finish, InOrder, SinkJob, Writer};
+use crate::stages::Map;
+
+/// Who is told how a run goes, and can stop it.
+#[derive(Debug, Clone)]
+pub struct Monitoring {
+    pub(crate) cancel: Cancel,
+    pub(crate) progress: Progress,
+}
+
+impl Monitoring {
+    /// Nobody.
+    pub fn silent() -> Self {
+        Self { cancel: Cancel::default(), progress: Progress::new(Verbosity::Quiet) }
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The pipeline's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Rows that went through.
+    pub rows: u64,
+    /// Values a row, as they came to the sink.
+    pub dim: usize,
+    /// The size of the input.
+    pub input_bytes: u64,
+    /// From the first row to the last output's name.
+    pub elapsed_secs: f64,
+    /// How long each step was busy, over all threads.
+    pub steps: Vec<StepReport>,
+    /// What was written.
+    pub outputs: Vec<OutputReport>,
+    /// The output that existed already, if that is why nothing was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<PathBuf>,
+    /// The most threads at a time.
+    pub threads: usize,
+    /// Rows of one batch.
+    pub batch_rows: usize,
+    /// The bound of memory that was planned for, mapped files not counted.
+    pub planned_memory_bytes: u64,
+    /// Whether the vectors were used where they are in the input.
+    pub vectors_in_place: bool,
+}
+
+/// One step of a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepReport {
+    /// The step's type.
+    pub r#type: String,
+    /// `source`, `stage` or `sink`.
+    pub kind: &'static str,
+    /// Seconds of work, over all threads.
+    pub busy_secs: f64,
+}
+
+/// A file that was written.
+#[derive(Debug, Clone, Serialize)]
+pub struct OutputReport {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is.
+    pub r#type: &'static str,
+    /// Its size.
+    pub size_bytes: u64,
+    /// More, by the sink.
+    #[serde(flatten)]
+    pub details: serde_json::Map<String, serde_json::Value>,
+}
+
+impl OutputReport {
+    /// A file without more to say of it.
+    pub fn new(path: &Path, r#type: &'static str, size_bytes: u64) -> Self {
+        Self { path: path.to_path_buf(), r#type, size_bytes, details: serde_json::Map::new() }
+    }
+}
+
+/// Time that threads spend on one thing.
+#[derive(Debug, Default)]
+pub(super) struct Clock(AtomicU64);
+
+impl Clock {
+    pub(super) fn time<T>(&self, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let outcome = work();
+        self.add(start.elapsed());
+        outcome
+    }
+
+    fn add(&self, spent: Duration) {
+        self.0.fetch_add(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn secs(&self) -> f64 {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed)).as_secs_f64()
+    }
+}
+
+/// The stream of a run: source and stages, without the sink.
+pub(super) struct Flow<'a> {
+    dataset: &'a dyn Dataset,
+    pub(super) scan: &'a Scan,
+    stages: &'a [(&'static str, Box<dyn Map>)],
+    pool: BufferPool,
+    cancel: &'a Cancel,
+    progress: &'a Progress,
+    rows: AtomicU64,
+    source_clock: Clock,
+    stage_clocks: Vec<Clock>,
+    pub(super) sink_clock: Clock,
+}
+
+impl Flow<'_> {
+    pub(super) fn pieces(&self) -> Vec<Piece> {
+        self.dataset.pieces(self.scan)
+    }
+
+    /// The batches of a piece as they come to the sink: checked, and through all stages.
+    pub(super) fn batches<'b>(
+        &'b self,
+        piece: &Piece,
+    ) -> Result<impl Iterator<Item = Result<Batch, Failure>> + 'b, Failure> {
+        let mut batches = self.source_clock.time(|| self.dataset.read(self.scan, piece, &self.pool))?;
+        Ok(std::iter::from_fn(move || {
+            if let Err(stopped) = self.cancel.check() {
+                return Some(Err(stopped));
+            }
+            let batch = self.source_clock.time(|| {
+                batches.next().map(|batch| {
+                    let batch = batch?;
+                    check::all_finite(&batch)?;
+                    Ok::<_, Failure>(batch)
+                })
+            });
+            batch.map(|batch| batch.and_then(|batch| self.through_stages(batch)))
+        }))
+    }
+
+    fn through_stages(&self, mut batch: Batch) -> Result<Batch, Failure> {
+        for ((_, stage), clock) in self.stages.iter().zip(&self.stage_clocks) {
+            let before = batch.values().clone();
+            batch = clock.time(|| stage.map(batch, &self.pool))?;
+            // Where the stage made new values, nobody else holds the old ones now.
+            self.pool.put(before);
+        }
+        Ok(batch)
+    }
+
+    /// The sink is done with a batch.
+    pub(super) fn done(&self, batch: Batch) {
+        self.rows.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+        self.progress.advance(batch.rows() as u64);
+        self.pool.put(batch.into_values());
+    }
+
+    pub(super) fn rows_done(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+}
+
+/// `threads`, or one for each core where it is 0.
+pub(crate) fn threads_or_all(threads: usize) -> usize {
+    match threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    }
+}
+
+impl Plan {
+    /// Does the work. Outputs appear whole at the end, or not at all.
+    ///
+    /// # Errors
+    /// What went wrong. Older outputs are untouched then, and nothing is left behind.
+    pub fn run(self, monitoring: &Monitoring) -> Result<Report, Failure> {
+        let start = Instant::now();
+        let Monitoring { cancel, progress } = monitoring;
+        let matrix = self.matrix();
+        let mut report = Report {
+            name: self.name.clone(),
+            rows: 0,
+            dim: self.output.dim,
+            input_bytes: self.dataset.info().size_bytes,
+            elapsed_secs: 0.0,
+            steps: Vec::new(),
+            outputs: Vec::new(),
+            skipped: self.skipped.clone(),
+            threads: self.threads,
+            batch_rows: self.scan.batch_rows,
+            planned_memory_bytes: self.memory_bytes,
+            vectors_in_place: matrix.is_some(),
+        };
+        if self.skipped.is_some() {
+            return Ok(report);
+        }
+        let flow = Flow {
+            dataset: &*self.dataset,
+            scan: &self.scan,
+            stages: &self.stages,
+            pool: BufferPool::new(),
+            cancel,
+            progress,
+            rows: AtomicU64::new(0),
+            source_clock: Clock::default(),
+            stage_clocks: self.stages.iter().map(|_| Clock::default()).collect(),
+            sink_clock: Clock::default(),
+        };
+        let job = SinkJob { input: self.output.clone(), matrix, recipe: self.recipe.clone() };
+        let mut writer = self.sink.open(job)?;
+        if self.output.rows.exact().is_none()
+            && let Writer::Positional(positional) = writer
+        {
+            writer = Writer::Ordered(Box::new(InOrder::new(positional)));
+        }
+        progress.begin("reading", self.rows());
+        let streamed = match &mut writer {
+            Writer::Positional(writer) => direct::run(&flow, self.threads, &**writer),
+            Writer::Ordered(writer) => ordered::run(&flow, self.threads, &mut **writer),
+        };
+        let finished = streamed.and_then(|rows| {
+            let finish = Finish { rows, threads: self.threads, cancel, progress };
+            report.rows = rows;
+            flow.sink_clock.time(|| match writer {
+                Writer::Positional(writer) => writer.finish(&finish),
+                Writer::Ordered(writer) => writer.finish(&finish),
+            })
+        });
+        progress.clear();
+        let finished = finished?;
+        // The vectors may have been used in place until now: what somebody changed meanwhile is in the output.
+        self.dataset.check_unchanged()?;
+        cancel.check()?;
+        for file in finished.files {
+            flow.sink_clock.time(|| file.commit())?;
+        }
+        report.outputs = finished.outputs;
+        report.elapsed_secs = start.elapsed().as_secs_f64();
+        report.steps = self.step_reports(&flow);
+        Ok(report)
+    }
+
+    /// The wanted rows as one matrix, where the source has them so and no stage changes them.
+    fn matrix(&self) -> Option<Matrix> {
+        let all = self.dataset.matrix().filter(|_| self.output.values_untouched)?;
+        let first = usize::try_from(self.scan.rows.start).ok()?.checked_mul(all.dim)?;
+        let rows = usize::try_from(self.output.rows.exact()?).ok()?;
+        let values: ScalarBuffer<f32> = all.values.slice(first, rows.checked_mul(all.dim)?);
+        Some(Matrix { values, dim: all.dim })
+    }
+
+    fn step_reports(&self, flow: &Flow<'_>) -> Vec<StepReport> {
+        let step = |kind, name: &str, clock: &Clock| StepReport {
+            r#type: name.to_owned(),
+            kind,
+            busy_secs: clock.secs(),
+        };
+        let source = step("source", self.dataset.info().format, &flow.source_clock);
+        let stages = self.stages.iter().zip(&flow.stage_clocks);
+        let stages = stages.map(|((name, _), clock)| step("stage", name, clock));
+        let sink = step("sink", self.sink.name(), &flow.sink_clock);
+        std::iter::once(source).chain(stages).chain([sink]).collect()
+    }
+}

@@ -1,0 +1,370 @@
+//! From TOML to a [`Pipeline`], in two phases: first the text becomes a table in which everything knows its place; then
+//! each step's table is read by the plugin that its `type` names. (Serde's own way to choose by a tag buffers the table
+//! and forgets the places.)
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use readers::{FormatDescriptor, Input, Io, OpenFormat};
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use super::text::did_you_mean;
+use super::{Plan, Text};
+use crate::Failure;
+use crate::sinks::{self, AnySink};
+use crate::stages::{self, AnyStage};
+
+/// The version of the language that this program reads.
+const VERSION: i64 = 1;
+
+const TOP_LEVEL: [&str; 6] = ["version", "name", "run", "source", "stage", "sink"];
+
+/// Keys of `[source]` that every format has.
+const SOURCE: [&str; 6] = ["path", "dim", "rows", "limit", "io", "type"];
+
+/// What to do about an output that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum IfExists {
+    /// Replace it when the new one is whole.
+    #[default]
+    Replace,
+    /// Refuse to run.
+    Error,
+    /// Leave it and be content.
+    Skip,
+}
+
+/// How to run: by contract none of this changes the result.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunOptions {
+    /// The most threads that run at a time; 0 for one a core.
+    pub threads: usize,
+    /// Rows of one batch; what makes about 1.5 MiB where it is not given.
+    pub batch_rows: Option<usize>,
+    /// What to do about an output that exists.
+    pub if_exists: IfExists,
+}
+
+/// The most threads that one may ask for: more is a slip of the finger.
+pub(crate) const MAX_THREADS: usize = 1024;
+
+/// A pipeline that is well formed; whether it fits its input, [`Pipeline::plan`] finds out.
+#[derive(Debug)]
+pub struct Pipeline {
+    pub(super) text: Text,
+    /// What the person calls it.
+    pub name: Option<String>,
+    /// How to run it.
+    pub run: RunOptions,
+    pub(super) source: Source,
+    pub(super) stages: Vec<Box<dyn AnyStage>>,
+    pub(super) sink: Box<dyn AnySink>,
+}
+
+/// The `[source]` table.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) common: SourceOptions,
+    /// The format, where it is named.
+    pub(super) format: Option<&'static FormatDescriptor>,
+    pub(super) span: Range<usize>,
+}
+
+/// What every source has.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct SourceOptions {
+    pub(super) path: PathBuf,
+    dim: Option<Spanned<i64>>,
+    rows: Option<Spanned<String>>,
+    pub(super) limit: Option<u64>,
+    #[serde(default)]
+    io: Io,
+}
+
+impl Pipeline {
+    /// Reads a pipeline.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place.
+    pub fn parse(text: Text) -> Result<Self, Failure> {
+        let parsed = Parts::parse(&text)?;
+        let Parts { run, name, source, stages, sink } = parsed;
+        Ok(Self { name, run, source, stages, sink, text })
+    }
+
+    /// Opens the inputs' headers and checks everything that can be checked before a byte is written.
+    ///
+    /// # Errors
+    /// What does not fit: files, options, dimensions, counts, outputs that are inputs.
+    pub fn plan(self) -> Result<Plan, Failure> {
+        Plan::new(self)
+    }
+}
+
+/// A [`Pipeline`] without its text, which the parser borrows.
+struct Parts {
+    name: Option<String>,
+    run: RunOptions,
+    source: Source,
+    stages: Vec<Box<dyn AnyStage>>,
+    sink: Box<dyn AnySink>,
+}
+
+impl Parts {
+    fn parse(text: &Text) -> Result<Self, Failure> {
+        let table = DeTable::parse(text.as_str()).map_err(|e| text.refuse_toml(&e, 0..0))?;
+        let (span, mut table) = (table.span(), table.into_inner());
+        let mut take = |name: &str| table.remove(name);
+        check_version(text, take("version"))?;
+        let name = take("name").map(|value| deserialize(text, value)).transpose()?;
+        let run: RunOptions =
+            take("run").map(|value| deserialize(text, value)).transpose()?.unwrap_or_default();
+        let (source, stage, sink) = (take("source"), take("stage"), take("sink"));
+        if let Some((key, _)) = table.iter().next() {
+            let message = format!("unknown key `{}`", key.get_ref());
+            let help = did_you_mean(key.get_ref(), &TOP_LEVEL, "keys here");
+            return Err(text.refuse(key.span(), &message).with_help(help));
+        }
+        check_run(text, &run)?;
+        let missing = |what: &str| {
+            let help = format!("add a table `[{what}]` with `type` and `path`");
+            text.refuse(span.clone(), &format!("there is no `[{what}]`")).with_help(help)
+        };
+        let source = Source::parse(text, source.ok_or_else(|| missing("source"))?)?;
+        let stages = match stage {
+            Some(stage) => parse_stages(text, stage)?,
+            None => Vec::new(),
+        };
+        let step = Step::parse(text, sink.ok_or_else(|| missing("sink"))?)?;
+        let kind = step.require_kind(text, "hnsw")?;
+        let Some(descriptor) = sinks::called(kind.get_ref()) else {
+            let known: Vec<_> = sinks::all().iter().map(|sink| sink.name).collect();
+            return Err(unknown_type(text, &kind, "sink", &known));
+        };
+        let mut sink = step.read(text, descriptor.parse, descriptor.schema)?;
+        sink.resolve_paths(&|path| text.resolve(path));
+        Ok(Self { name, run, source, stages, sink })
+    }
+}
+
+impl Source {
+    fn parse(text: &Text, value: Spanned<DeValue<'_>>) -> Result<Self, Failure> {
+        let mut step = Step::parse(text, value)?;
+        let common_table = step.take(&SOURCE);
+        let common: SourceOptions = deserialize(text, common_table)?;
+        let format = match &step.kind {
+            None => None,
+            Some(kind) => match readers::format_called(kind.get_ref()) {
+                Some(format) => Some(format),
+                None => {
+                    let known: Vec<_> = readers::formats().iter().map(|format| format.name).collect();
+                    return Err(unknown_type(text, kind, "source", &known));
+                }
+            },
+        };
+        let source = Self { common, format, span: step.span.clone() };
+        source.dim(text)?;
+        source.rows(text)?;
+        if let Some(format) = format {
+            parse_options(text, step.options, format.parse, format.schema, &SOURCE)?;
+        }
+        Ok(source)
+    }
+
+    /// The reader of `format` with the options of the table. Which format reads them may only be known when the file was
+    /// looked at, so they are taken from the text once more.
+    pub(super) fn opener(text: &Text, format: &FormatDescriptor) -> Result<Box<dyn OpenFormat>, Failure> {
+        let table = DeTable::parse(text.as_str()).map_err(|e| text.refuse_toml(&e, 0..0))?;
+        let source = table.into_inner().remove("source");
+        let source = source.unwrap_or_else(|| Spanned::new(0..0, DeValue::Table(DeTable::new())));
+        let mut step = Step::parse(text, source)?;
+        step.take(&SOURCE);
+        parse_options(text, step.options, format.parse, format.schema, &SOURCE)
+    }
+
+    /// The input that readers open.
+    pub(super) fn input(&self, text: &Text, own_ids: bool) -> Result<Input, Failure> {
+        let path = text.resolve(&self.common.path);
+        Ok(Input { path, io: self.common.io, dim: self.dim(text)?, own_ids })
+    }
+
+    fn dim(&self, text: &Text) -> Result<Option<usize>, Failure> {
+        let Some(dim) = &self.common.dim else { return Ok(None) };
+        let fits = usize::try_from(*dim.get_ref()).ok().filter(|dim| (1..=readers::MAX_DIM).contains(dim));
+        fits.map(Some).ok_or_else(|| {
+            let message =
+                format!("expected a dimension from 1 to {}, found {}", readers::MAX_DIM, dim.get_ref());
+            text.refuse(dim.span(), &message)
+        })
+    }
+
+    /// The rows that are asked for: first, and end if there is one.
+    pub(super) fn rows(&self, text: &Text) -> Result<(u64, Option<u64>), Failure> {
+        let Some(rows) = &self.common.rows else { return Ok((0, None)) };
+        let number = |word: &str, default| match word.replace('_', "").as_str() {
+            "" => Some(default),
+            word => word.parse().ok().map(Some),
+        };
+        let parsed = rows.get_ref().split_once("..").and_then(|(first, end)| {
+            let (first, end) = (number(first.trim(), Some(0))??, number(end.trim(), None)?);
+            (end.is_none_or(|end| first <= end)).then_some((first, end))
+        });
+        parsed.ok_or_else(|| {
+            text.refuse(rows.span(), &format!("expected rows such as `0..1000`, found `{}`", rows.get_ref()))
+        })
+    }
+
+    /// Where the path stands in the text.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+}
+
+fn parse_stages(text: &Text, value: Spanned<DeValue<'_>>) -> Result<Vec<Box<dyn AnyStage>>, Failure> {
+    let span = value.span();
+    let DeValue::Array(tables) = value.into_inner() else {
+        return Err(text.refuse(span, "expected stages as `[[stage]]`"));
+    };
+    let mut stages = Vec::new();
+    for table in tables {
+        let step = Step::parse(text, table)?;
+        let kind = step.require_kind(text, "normalize")?;
+        let Some(descriptor) = stages::called(kind.get_ref()) else {
+            let known: Vec<_> = stages::all().iter().map(|stage| stage.name).collect();
+            return Err(unknown_type(text, &kind, "stage", &known));
+        };
+        let mut stage = step.read(text, descriptor.parse, descriptor.schema)?;
+        stage.resolve_paths(&|path| text.resolve(path));
+        stages.push(stage);
+    }
+    Ok(stages)
+}
+
+/// A table of the file, without its `type`.
+struct Step<'t> {
+    kind: Option<Spanned<String>>,
+    options: Spanned<DeValue<'t>>,
+    span: Range<usize>,
+}
+
+impl<'t> Step<'t> {
+    fn parse(text: &Text, value: Spanned<DeValue<'t>>) -> Result<Self, Failure> {
+        let span = value.span();
+        let DeValue::Table(table) = value.into_inner() else {
+            return Err(text.refuse(span, "expected a table with `type` and options"));
+        };
+        let options = Spanned::new(span.clone(), DeValue::Table(table));
+        let mut step = Self { kind: None, options, span };
+        let kind = step.take(&["type"]);
+        #[derive(Deserialize)]
+        struct Kind {
+            r#type: Option<Spanned<String>>,
+        }
+        step.kind = deserialize::<Kind>(text, kind)?.r#type;
+        Ok(step)
+    }
+
+    /// Takes keys out of the table into one of their own.
+    fn take(&mut self, keys: &[&str]) -> Spanned<DeValue<'t>> {
+        let mut taken = DeTable::new();
+        let span = self.options.span();
+        if let DeValue::Table(table) = self.options.get_mut() {
+            let (theirs, rest): (Vec<_>, Vec<_>) = std::mem::take(table)
+                .into_iter()
+                .partition(|(key, _)| keys.contains(&key.get_ref().as_ref()));
+            taken.extend(theirs);
+            table.extend(rest);
+        }
+        Spanned::new(span, DeValue::Table(taken))
+    }
+
+    fn require_kind(&self, text: &Text, example: &str) -> Result<Spanned<String>, Failure> {
+        self.kind.clone().ok_or_else(|| {
+            text.refuse(self.span.clone(), "there is no `type`")
+                .with_help(format!("say what it is, for example `type = \"{example}\"`"))
+        })
+    }
+
+    fn read<T: ?Sized>(
+        self,
+        text: &Text,
+        parse: for<'d> fn(ValueDeserializer<'d>) -> Result<Box<T>, toml::de::Error>,
+        schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
+    ) -> Result<Box<T>, Failure> {
+        parse_options(text, self.options, parse, schema, &["type"])
+    }
+}
+
+/// Reads a plugin's options. An unknown one is answered with the known ones, which the plugin's schema lists.
+fn parse_options<T: ?Sized>(
+    text: &Text,
+    options: Spanned<DeValue<'_>>,
+    parse: for<'d> fn(ValueDeserializer<'d>) -> Result<Box<T>, toml::de::Error>,
+    schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
+    more: &[&str],
+) -> Result<Box<T>, Failure> {
+    let span = options.span();
+    let keys: Vec<_> = options
+        .get_ref()
+        .as_table()
+        .map(|table| table.keys().map(|key| (key.get_ref().to_string(), key.span())).collect())
+        .unwrap_or_default();
+    let schema = schema(&mut schemars::SchemaGenerator::default());
+    let properties = schema.get("properties").and_then(|properties| properties.as_object());
+    let known: Vec<&str> = properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    if let Some((unknown, span)) = keys.iter().find(|(key, _)| !known.contains(&key.as_str())) {
+        let all: Vec<&str> = more.iter().copied().chain(known.iter().copied()).collect();
+        let help = did_you_mean(unknown, &all, "options here");
+        return Err(text.refuse(span.clone(), &format!("unknown option `{unknown}`")).with_help(help));
+    }
+    parse(ValueDeserializer::from(options)).map_err(|e| text.refuse_toml(&e, span))
+}
+
+fn deserialize<T: serde::de::DeserializeOwned>(
+    text: &Text,
+    value: Spanned<DeValue<'_>>,
+) -> Result<T, Failure> {
+    let span = value.span();
+    T::deserialize(ValueDeserializer::from(value)).map_err(|e| text.refuse_toml(&e, span))
+}
+
+fn check_version(text: &Text, version: Option<Spanned<DeValue<'_>>>) -> Result<(), Failure> {
+    let Some(version) = version else {
+        return Err(text
+            .refuse(0..0, "there is no `version`")
+            .with_help(format!("begin the file with `version = {VERSION}`")));
+    };
+    let span = version.span();
+    match deserialize::<i64>(text, version)? {
+        VERSION => Ok(()),
+        other => {
+            let message = format!("written for version {other}; this program reads version {VERSION}");
+            Err(text.refuse(span, &message))
+        }
+    }
+}
+
+fn check_run(text: &Text, run: &RunOptions) -> Result<(), Failure> {
+    if run.threads > MAX_THREADS {
+        let message = format!("expected up to {MAX_THREADS} threads, found {}", run.threads);
+        return Err(text.refuse(0..0, &message));
+    }
+    if run.batch_rows == Some(0) {
+        return Err(text.refuse(0..0, "expected batches of at least 1 row, found 0"));
+    }
+    Ok(())
+}
+
+fn unknown_type(text: &Text, kind: &Spanned<String>, what: &str, known: &[&str]) -> Failure {
+    let help = did_you_mean(kind.get_ref(), known, "known");
+    text.refuse(kind.span(), &format!("unknown {what} `{}`", kind.get_ref())).with_help(help)
+}
+
+/// Whether a path is standard output or input.
+pub(crate) fn is_stdio(path: &Path) -> bool {
+    path == Path::new("-")
+}

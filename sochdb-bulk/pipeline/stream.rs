@@ -1,0 +1,51 @@
+//! What is known about a stream between two steps.
+
+use readers::{DatasetInfo, Metric, Rows};
+
+/// Where the ids of a stream come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdSource {
+    /// They are the numbers of the rows in the source.
+    RowNumbers,
+    /// They are given, one a row.
+    Given,
+}
+
+/// What is known about the rows that go from one step of a pipeline to the next.
+#[derive(Debug, Clone)]
+pub struct StreamInfo {
+    /// How many rows.
+    pub rows: Rows,
+    /// The number that the first row has in the source.
+    pub first_row: u64,
+    /// How many rows the source has, whether they are all wanted or not.
+    pub source_rows: Rows,
+    /// Values a row.
+    pub dim: usize,
+    /// The metric that the source records.
+    pub metric: Option<Metric>,
+    /// The ids.
+    pub ids: IdSource,
+    /// Whether the values are still those of the source.
+    pub values_untouched: bool,
+}
+
+impl StreamInfo {
+    /// The stream that comes out of a source, of the rows `rows`, beginning with `first_row`.
+    pub(crate) fn of_source(info: &DatasetInfo, rows: Rows, first_row: u64) -> Self {
+        Self {
+            rows,
+            first_row,
+            source_rows: info.rows,
+            dim: info.dim,
+            metric: info.metric,
+            ids: if info.has_ids { IdSource::Given } else { IdSource::RowNumbers },
+            values_untouched: true,
+        }
+    }
+
+    /// Whether the id of every row is its position in the stream, counted from 0.
+    pub fn ids_are_positions(&self) -> bool {
+        self.ids == IdSource::RowNumbers && self.first_row == 0
+    }
+}

@@ -1,0 +1,124 @@
+//! The text of a pipeline, for errors that show the place.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::Failure;
+
+/// A pipeline as text: where it comes from, and where its relative paths begin.
+#[derive(Debug, Clone)]
+pub struct Text {
+    name: String,
+    text: String,
+    folder: PathBuf,
+}
+
+impl Text {
+    /// `name` is for messages; relative paths in the text begin in `folder`.
+    pub fn new(name: impl Into<String>, text: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
+        Self { name: name.into(), text: text.into(), folder: folder.into() }
+    }
+
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// `path` as seen from the folder. `-` stays what it is.
+    pub(crate) fn resolve(&self, path: &Path) -> PathBuf {
+        if path == Path::new("-") { path.to_path_buf() } else { self.folder.join(path) }
+    }
+
+    /// A refusal of what stands at `span`, with its line.
+    pub(crate) fn refuse(&self, span: Range<usize>, message: &str) -> Failure {
+        let start = floor(&self.text, span.start);
+        let line_start = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |newline| start + newline);
+        let number = self.text[..start].matches('\n').count() + 1;
+        let before = self.text[line_start..start].chars().count();
+        let end = floor(&self.text, span.end.clamp(start, line_end));
+        let width = self.text[start..end].chars().count().max(1);
+        let gutter = " ".repeat(number.to_string().len());
+        // A tab counts as one column: the line is shown with spaces in their place.
+        let line = self.text[line_start..line_end].replace('\t', " ");
+        let excerpt =
+            format!("{gutter} |\n{number} | {line}\n{gutter} | {}{}", " ".repeat(before), "^".repeat(width));
+        Failure::refused(format!("{}:{number}:{}: {message}", self.name, before + 1)).with_excerpt(excerpt)
+    }
+
+    /// A refusal by the TOML parser or by an option's type.
+    pub(crate) fn refuse_toml(&self, error: &toml::de::Error, span: Range<usize>) -> Failure {
+        let message = error.message().lines().next().unwrap_or_default();
+        self.refuse(error.span().unwrap_or(span), message)
+    }
+}
+
+fn floor(text: &str, mut at: usize) -> usize {
+    at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// `help` text that names the most similar of `known`, and all of them.
+pub(crate) fn did_you_mean(word: &str, known: &[&str], what: &str) -> String {
+    let lower = word.to_ascii_lowercase();
+    let synonym = SYNONYMS.iter().find(|(from, _)| *from == lower).map(|&(_, to)| to);
+    let similar = known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(&lower, known), *known))
+        .filter(|&(similarity, _)| similarity >= 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known);
+    let all = known.join(", ");
+    match synonym.filter(|synonym| known.contains(synonym)).or(similar) {
+        Some(known) => format!("did you mean `{known}`? {what}: {all}"),
+        None => format!("{what}: {all}"),
+    }
+}
+
+/// Words of other tools for ours.
+const SYNONYMS: [(&str, &str); 16] = [
+    ("dimension", "dim"),
+    ("dimensions", "dim"),
+    ("dims", "dim"),
+    ("d", "dim"),
+    ("max_connections", "m"),
+    ("connectivity", "m"),
+    ("efconstruction", "ef_construction"),
+    ("expansion_add", "ef_construction"),
+    ("ef", "ef_construction"),
+    ("format", "type"),
+    ("file", "path"),
+    ("input", "path"),
+    ("output", "path"),
+    ("transform", "stage"),
+    ("stages", "stage"),
+    ("batch_size", "batch_rows"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_is_shown() {
+        let text = Text::new("p.toml", "a = 1\nbé = \"x\"\n", ".");
+        let failure = text.refuse(12..15, "wrong");
+        assert_eq!(failure.to_string(), "p.toml:2:6: wrong\n  |\n2 | bé = \"x\"\n  |      ^^^");
+    }
+
+    #[test]
+    fn other_tools_words_lead_to_ours() {
+        assert_eq!(
+            did_you_mean("dimensoin", &["dim", "path"], "options"),
+            "did you mean `dim`? options: dim, path"
+        );
+        assert_eq!(
+            did_you_mean("Dimension", &["dim", "path"], "options"),
+            "did you mean `dim`? options: dim, path"
+        );
+        assert_eq!(did_you_mean("zzz", &["dim", "path"], "options"), "options: dim, path");
+    }
+}

@@ -1,0 +1,238 @@
+//! The index: the one sink that builds.
+
+use std::path::{Path, PathBuf};
+
+use index::file::{Contents, VECTORS_OFFSET, Vectors};
+use index::{BuildError, Built, GraphBuilder, InsertBuilder, MappedMatrix, Monitor, Params};
+use readers::{Batch, Matrix, Metric};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::rows::{IdCollector, size_bytes, write_values};
+use super::{Finish, Finished, PositionalWriter, Sink, SinkJob, SinkPlan, Writer};
+use crate::Failure;
+use crate::output::atomic::AtomicFile;
+use crate::output::progress::Progress;
+use crate::pipeline::{Cancel, OutputReport, StreamInfo};
+
+/// Builds an HNSW index and writes it into one file.
+///
+/// Vectors that already are f32 in a mapped file are used where they are. All others are written to their place in the
+/// index file as they come, and used from there: neither way do they fill memory.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hnsw {
+    /// The file to write.
+    #[serde(skip_serializing)]
+    path: PathBuf,
+    /// What "near" means: l2, cosine or ip. That of the source where it is not given, and cosine where that has none.
+    metric: Option<Metric>,
+    /// M: the most neighbours of a row on each level above 0; on level 0 twice as many. 2 to 1024.
+    #[serde(default = "default_m", alias = "max_connections")]
+    m: usize,
+    /// How many candidates are considered for the neighbours of a row. Higher is a better graph, later. 1 to 1,000,000.
+    #[serde(default = "default_ef_construction")]
+    ef_construction: usize,
+    /// The seed of levels and order. The same input, options and seed give the same file.
+    #[serde(default = "default_seed")]
+    seed: u64,
+}
+
+fn default_m() -> usize {
+    16
+}
+
+fn default_ef_construction() -> usize {
+    100
+}
+
+fn default_seed() -> u64 {
+    42
+}
+
+crate::register_sink!(Hnsw);
+
+impl Hnsw {
+    fn params(&self) -> Params {
+        let metric = match self.metric.unwrap_or(Metric::Cosine) {
+            Metric::L2 => index::Metric::L2,
+            Metric::Cosine => index::Metric::Cosine,
+            Metric::Ip => index::Metric::Ip,
+        };
+        Params { metric, m: self.m, ef_construction: self.ef_construction, seed: self.seed }
+    }
+
+    fn builder(&self) -> &'static dyn GraphBuilder {
+        &InsertBuilder
+    }
+}
+
+impl Sink for Hnsw {
+    const NAME: &'static str = "hnsw";
+    const EXTENSIONS: &'static [&'static str] = &["hnsw"];
+    const SUMMARY: &'static str = "a searchable HNSW index";
+    const EXAMPLE: &'static str = "[sink]\ntype = \"hnsw\"\npath = \"vectors.hnsw\"\nmetric = \"cosine\"\n";
+
+    fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf) {
+        self.path = resolve(&self.path);
+    }
+
+    fn outputs(&self, _input: &StreamInfo) -> Vec<PathBuf> {
+        vec![self.path.clone()]
+    }
+
+    fn plan(&mut self, input: &StreamInfo, threads: usize) -> Result<SinkPlan, Failure> {
+        self.metric = Some(self.metric.or(input.metric).unwrap_or(Metric::Cosine));
+        let params = self.params();
+        params.validate().map_err(|e| Failure::refused(e.to_string()))?;
+        if self.path == Path::new("-") {
+            return Err(Failure::refused(
+                "an index is not written from front to back, as standard output wants",
+            )
+            .with_help("name a file"));
+        }
+        let rows = input.rows.exact().unwrap_or_default();
+        if rows > index::MAX_ROWS as u64 {
+            let message = format!("expected at most {} rows for one index, found {rows}", index::MAX_ROWS);
+            return Err(Failure::refused(message).with_help("build several indexes, with `rows` for each"));
+        }
+        // Ids once as they come, once sorted to find duplicates.
+        let ids = if input.ids_are_positions() { 0 } else { rows * 8 * 2 };
+        let memory_bytes = index::memory_bytes(self.builder(), &params, rows, threads) + ids;
+        Ok(SinkPlan { memory_bytes, notes: Vec::new() })
+    }
+
+    fn open(&self, job: SinkJob) -> Result<Writer, Failure> {
+        let file = AtomicFile::create(&self.path)?;
+        if let Some(rows) = job.input.rows.exact() {
+            file.reserve(VECTORS_OFFSET.saturating_add(size_bytes(rows, job.input.dim)?))?;
+        }
+        let ids = (!job.input.ids_are_positions()).then(IdCollector::default);
+        Ok(Writer::Positional(Box::new(HnswFile {
+            file,
+            ids,
+            job,
+            params: self.params(),
+            builder: self.builder(),
+        })))
+    }
+}
+
+struct HnswFile {
+    file: AtomicFile,
+    ids: Option<IdCollector>,
+    job: SinkJob,
+    params: Params,
+    builder: &'static dyn GraphBuilder,
+}
+
+impl PositionalWriter for HnswFile {
+    fn write_at(&self, position: u64, batch: &Batch) -> Result<(), Failure> {
+        if self.job.matrix.is_none() {
+            write_values(&self.file, VECTORS_OFFSET, position, batch)?;
+        }
+        match &self.ids {
+            Some(ids) => ids.put(position, batch),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(self: Box<Self>, finish: &Finish<'_>) -> Result<Finished, Failure> {
+        let Self { file, ids, job, params, builder } = *self;
+        let ids = ids.map(IdCollector::into_ids);
+        if let Some(ids) = &ids {
+            refuse_duplicates(ids)?;
+        }
+        let rows = usize::try_from(finish.rows)
+            .map_err(|_| Failure::failed("there are more rows than memory has addresses"))?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(finish.threads)
+            .build()
+            .map_err(|e| Failure::failed(format!("cannot start {} threads: {e}", finish.threads)))?;
+        finish.progress.begin("building", Some(finish.rows));
+        let watch = Watch { progress: finish.progress, cancel: finish.cancel };
+        let build = |vectors: Vectors<'_>| {
+            let (Vectors::Elsewhere(matrix) | Vectors::InPlace(matrix)) = vectors;
+            let built = index::build(matrix, &params, builder, &watch)
+                .map_err(|e| build_failure(&e, finish.cancel))?;
+            finish.cancel.check()?;
+            let contents = Contents { built: &built, vectors, ids: ids.as_deref(), recipe: &job.recipe };
+            let written = index::file::write(&mut file.file(), &contents).map_err(|e| file.failure(&e))?;
+            Ok::<_, Failure>((built, written.header))
+        };
+        let (built, header) = pool.install(|| match &job.matrix {
+            Some(Matrix { values, dim }) => build(Vectors::Elsewhere(index::Matrix::new(values, *dim))),
+            None if rows == 0 => build(Vectors::InPlace(index::Matrix::new(&[], job.input.dim))),
+            None => {
+                let mapped = MappedMatrix::new(file.file(), VECTORS_OFFSET, rows, job.input.dim)
+                    .map_err(|e| file.failure(&e))?;
+                build(Vectors::InPlace(mapped.matrix()))
+            }
+        })?;
+        let mut output = OutputReport::new(file.target(), "hnsw", header.file_length_bytes);
+        output.details = details(&params, &built, &header);
+        Ok(Finished { files: vec![file], outputs: vec![output] })
+    }
+}
+
+/// What `--stats` and the summary say of an index.
+fn details(
+    params: &Params,
+    built: &Built,
+    header: &index::file::Header,
+) -> serde_json::Map<String, serde_json::Value> {
+    let level_rows = built.level_rows();
+    let mut details = serde_json::Map::new();
+    let mut put = |name: &str, value: serde_json::Value| details.insert(name.to_owned(), value);
+    put("metric", params.metric.name().into());
+    put("m", params.m.into());
+    put("ef_construction", params.ef_construction.into());
+    put("seed", params.seed.into());
+    put("builder", header.builder.clone().into());
+    for (name, value) in &header.effective_parameters {
+        put(&format!("{}_{name}", header.builder), (*value).into());
+    }
+    put("levels", level_rows.into());
+    put("mean_degree", header.mean_degree().into());
+    put("reachable_share", header.reachable_share().into());
+    put("repaired", built.repaired_nodes().into());
+    put("copies", built.copies().into());
+    details
+}
+
+fn build_failure(error: &BuildError, cancel: &Cancel) -> Failure {
+    if let (BuildError::Cancelled, Err(stopped)) = (error, cancel.check()) {
+        return stopped;
+    }
+    Failure::failed(error.to_string())
+}
+
+/// Fails if two rows have one id: search could not tell them apart.
+fn refuse_duplicates(ids: &[u64]) -> Result<(), Failure> {
+    let mut sorted = ids.to_vec();
+    sorted.sort_unstable();
+    let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) else { return Ok(()) };
+    let mut rows = ids.iter().enumerate().filter(|&(_, id)| *id == twice[0]).map(|(row, _)| row);
+    let (first, second) = (rows.next().unwrap_or_default(), rows.next().unwrap_or_default());
+    Err(Failure::failed(format!(
+        "ids: expected one row for each id, found id {} at rows {first} and {second}",
+        twice[0]
+    ))
+    .with_help("remove one of the rows, or leave the ids away to number the rows"))
+}
+
+/// Tells the index engine's progress to the person, and the person's Ctrl-C to the engine.
+struct Watch<'a> {
+    progress: &'a Progress,
+    cancel: &'a Cancel,
+}
+
+impl Monitor for Watch<'_> {
+    fn advance(&self, rows: u64) {
+        self.progress.advance(rows);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel.is_set()
+    }
+}

@@ -1,0 +1,122 @@
+//! Gives every row an id.
+
+use std::path::{Path, PathBuf};
+
+use readers::arrow_buffer::ScalarBuffer;
+use readers::formats::{read_npy_ids, read_u64_ids};
+use readers::{Batch, BufferPool, Ids as BatchIds, Input, Io, Source};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Map, Stage};
+use crate::Failure;
+use crate::pipeline::{IdSource, StreamInfo};
+
+/// Gives every row an id: from a file, or by counting.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ids {
+    /// A file with one id for each row of the source: bare u64, little-endian, or a .npy of integers (told apart by their
+    /// first bytes). Without it rows are counted.
+    #[serde(skip_serializing)]
+    path: Option<PathBuf>,
+    /// What is added to the row number where rows are counted.
+    offset: u64,
+}
+
+crate::register_stage!(Ids);
+
+impl Stage for Ids {
+    const NAME: &'static str = "ids";
+    const SUMMARY: &'static str =
+        "give every row an id: from a u64 or .npy file, or by counting from an offset";
+    const EXAMPLE: &'static str = "[[stage]]\ntype = \"ids\"\npath = \"ids.u64\"\n";
+
+    fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf) {
+        self.path = self.path.as_deref().map(resolve);
+    }
+
+    fn inputs(&self) -> Vec<PathBuf> {
+        self.path.iter().cloned().collect()
+    }
+
+    fn replaces_ids(&self) -> bool {
+        true
+    }
+
+    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Box<dyn Map>), Failure> {
+        let output = StreamInfo { ids: IdSource::Given, ..input.clone() };
+        match &self.path {
+            None if self.offset == 0 => {
+                Ok((StreamInfo { ids: IdSource::RowNumbers, ..output }, Box::new(Counted { offset: 0 })))
+            }
+            None => {
+                let most = input.rows.exact().and_then(|rows| input.first_row.checked_add(rows));
+                if most.is_some_and(|most| self.offset.checked_add(most).is_none()) {
+                    let message = format!("ids from {} on go past the largest u64", self.offset);
+                    return Err(Failure::refused(message).with_help("take a smaller `offset`"));
+                }
+                Ok((output, Box::new(Counted { offset: self.offset })))
+            }
+            Some(_) if self.offset != 0 => {
+                let message =
+                    "ids come from a file or from counting, not both: `path` and `offset` are given";
+                Err(Failure::refused(message).with_help("remove one of the two"))
+            }
+            Some(path) => {
+                let ids = read_ids(path)?;
+                check_count(path, ids.len() as u64, input)?;
+                Ok((output, Box::new(Listed { ids: ScalarBuffer::from(ids) })))
+            }
+        }
+    }
+}
+
+/// Reads a file of ids.
+fn read_ids(path: &Path) -> Result<Vec<u64>, Failure> {
+    let input = Input::new(path);
+    let is_npy = Source::open(path, Io::Read)?.head(6)?.starts_with(b"\x93NUMPY");
+    Ok(if is_npy { read_npy_ids(&input)? } else { read_u64_ids(&input)? })
+}
+
+/// There is one id for each row of the source: rows that are not wanted have theirs, too.
+fn check_count(path: &Path, ids: u64, input: &StreamInfo) -> Result<(), Failure> {
+    let needed = match input.source_rows.exact() {
+        Some(rows) => rows,
+        None => return Ok(()),
+    };
+    if ids == needed {
+        return Ok(());
+    }
+    Err(Failure::refused(format!("{}: expected {needed} ids, one for each row, found {ids}", path.display()))
+        .with_help("ids and vectors must come from the same run: write the file again with one u64 a row"))
+}
+
+struct Counted {
+    offset: u64,
+}
+
+impl Map for Counted {
+    fn map(&self, batch: Batch, _pool: &BufferPool) -> Result<Batch, Failure> {
+        let first = batch.first_row().checked_add(self.offset);
+        let first = first.ok_or_else(|| Failure::failed("ids go past the largest u64"))?;
+        Ok(batch.with_ids(BatchIds::From(first)))
+    }
+}
+
+struct Listed {
+    ids: ScalarBuffer<u64>,
+}
+
+impl Map for Listed {
+    fn map(&self, batch: Batch, _pool: &BufferPool) -> Result<Batch, Failure> {
+        let (first, rows) = (batch.first_row(), batch.rows());
+        let start = usize::try_from(first).unwrap_or(usize::MAX);
+        if start.checked_add(rows).is_none_or(|end| end > self.ids.len()) {
+            let found = format!("{} ids, too few for row {}", self.ids.len(), first + rows as u64 - 1);
+            return Err(Failure::failed(format!("expected one id for each row, found {found}")));
+        }
+        let ids = self.ids.slice(start, rows);
+        Ok(batch.with_ids(BatchIds::U64(ids)))
+    }
+}
