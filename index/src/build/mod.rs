@@ -241,3 +241,40 @@ impl Built {
         hasher.digest()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::InstructionSet;
+    use crate::Metric;
+    use crate::level::hash;
+
+    #[test]
+    fn every_instruction_set_builds_the_same_graph() {
+        const DIM: usize = 37;
+        let values: Vec<f32> =
+            (0..700 * DIM as u64).map(|i| (hash(9, i) >> 40) as f32 / (1 << 22) as f32 - 2.0).collect();
+        let matrix = Matrix::new(&values, DIM);
+        for metric in [Metric::L2, Metric::Cosine, Metric::Ip] {
+            let params = Params { m: 6, ef_construction: 30, ..Params::new(metric) };
+            let graph_by = |distance: Distance| {
+                let inverse_norms = inverse_norms(matrix, &distance).unwrap();
+                let input = BuildInput {
+                    rows: PlainRows { matrix, inverse_norms: &inverse_norms },
+                    distance,
+                    params,
+                    members: members(&params, matrix.rows(), &Copies::default()),
+                };
+                let mut graph = InsertBuilder.build(&input, &Unmonitored).unwrap();
+                repair::connect(&mut graph, &input, &Unmonitored).unwrap();
+                graph
+            };
+            let built = build(matrix, &params, &InsertBuilder, &Unmonitored).unwrap();
+            for set in InstructionSet::ALL {
+                if let Some(distance) = Distance::with(metric, set) {
+                    assert!(graph_by(distance) == built.graph, "{metric} {set:?}");
+                }
+            }
+        }
+    }
+}

@@ -50,6 +50,8 @@ mod at {
     pub(super) const CHECKSUM: usize = 4088;
 }
 
+pub(super) const ENTRY_POINT_OFFSET: u64 = at::ENTRY_POINT as u64;
+
 /// A part of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::header::ENTRY_POINT_OFFSET;
 use super::{Corrupt, SectionKind, Sections, corrupt};
 use crate::graph::NONE;
 
@@ -18,7 +19,7 @@ pub(super) fn validate(sections: &Sections) -> Result<(), Corrupt> {
     if let (Some(entry), 1) = (header.entry_point, header.levels.len())
         && !is_node(entry)
     {
-        return Err(corrupt("entry point", 0, "a row that is no copy", entry));
+        return Err(corrupt("header, entry point", ENTRY_POINT_OFFSET, "a row that is no copy", entry));
     }
 
     let level0 = sections.level0();

@@ -1,4 +1,5 @@
-//! How good the answers are, in counts.
+//! How good the answers are, in counts. The limits are a little wider than what was measured (0.003 of recall and 2 % of
+//! the distances); as graphs are equal on all machines, so are these counts.
 
 use index::{Index, Matrix, Metric, Params};
 
@@ -43,9 +44,9 @@ fn check(values: &[f32], queries: &[f32], dim: usize, least: [[(usize, f64, u64)
 #[test]
 fn clustered_rows_are_found() {
     let least = [
-        [(20, 0.9, 100_000), (100, 0.9, 100_000)],
-        [(20, 0.9, 100_000), (100, 0.9, 100_000)],
-        [(20, 0.9, 100_000), (100, 0.9, 100_000)],
+        [(20, 0.990, 195), (100, 0.998, 380)],
+        [(20, 0.991, 205), (100, 0.998, 425)],
+        [(20, 0.960, 225), (100, 0.974, 480)],
     ];
     check(&clustered(1, 5_000, 32), &clustered(2, QUERIES, 32), 32, least);
 }
@@ -53,9 +54,9 @@ fn clustered_rows_are_found() {
 #[test]
 fn rows_without_structure_are_found() {
     let least = [
-        [(50, 0.5, 100_000), (200, 0.5, 100_000)],
-        [(50, 0.5, 100_000), (200, 0.5, 100_000)],
-        [(50, 0.5, 100_000), (200, 0.5, 100_000)],
+        [(50, 0.970, 825), (200, 0.998, 1_620)],
+        [(50, 0.957, 830), (200, 0.998, 1_680)],
+        [(50, 0.953, 845), (200, 0.998, 1_680)],
     ];
     check(&isotropic(1, 2_000, 48), &isotropic(2, QUERIES, 48), 48, least);
 }

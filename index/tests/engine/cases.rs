@@ -175,6 +175,22 @@ fn many_copies_of_one_row_hide_no_other() {
 }
 
 #[test]
+fn many_rows_that_nearly_equal_one_hide_no_other() {
+    const DIM: usize = 16;
+    let mut values = clustered(16, 5_000, DIM);
+    for i in 1..=2_000u16 {
+        let start = (5_000 - usize::from(i)) * DIM;
+        values.copy_within(..DIM, start);
+        values[start] += f32::from(i) * 1e-6;
+    }
+    let others = Matrix::new(&values[..3_000 * DIM], DIM);
+    let index = opened(Matrix::new(&values, DIM), &Params::new(Metric::L2));
+    assert!(index.header().copies < 100, "these are to be nodes");
+    assert_eq!(index.header().reachable_share(), 1.0);
+    assert_eq!(rows_that_find_themselves(&index, others, 100), 3_000);
+}
+
+#[test]
 fn few_rows_with_copies_have_one_level_and_are_found() {
     // Nodes are fewer than rows, and on level 0 a node's number is its row: the entry point may be the last row.
     for seed in 0..20 {

@@ -481,8 +481,8 @@ fn an_entry_point_is_no_copy() {
     for (entry, part) in [
         (0, None),
         (5, None),
-        (1, Some("entry point")),
-        (4, Some("entry point")),
+        (1, Some("header, entry point")),
+        (4, Some("header, entry point")),
         (6, Some("header, entry point")),
     ] {
         let mut raw = good.clone();
@@ -494,6 +494,19 @@ fn an_entry_point_is_no_copy() {
             other => panic!("{entry}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn an_empty_index_has_no_entry_point() {
+    let rows = Matrix::new(&[], 1);
+    let mut raw = Raw(file_bytes(&built(rows, &Params::new(Metric::L2)), rows, None, ""));
+    assert_eq!(raw.u32(80), FILLING);
+    raw.put_u32(80, 0);
+    raw.seal();
+    let Err(OpenError::Corrupt(corrupt)) = Index::open(TempIndex::new(&raw.0).path()) else {
+        panic!("it was opened")
+    };
+    assert_eq!(corrupt.part, "header, entry point");
 }
 
 #[test]
