@@ -41,7 +41,9 @@ fn distances(c: &mut Criterion) {
     for set in InstructionSet::ALL {
         let Some(distance) = Distance::with(Metric::L2, set) else { continue };
         group.bench_function(format!("l2_x384_four_{set:?}"), |b| {
-            b.iter(|| distance.to_four(black_box(rows[0]), 0.0, [rows[1], rows[2], rows[3], rows[4]], [0.0; 4]));
+            b.iter(|| {
+                distance.to_four(black_box(rows[0]), 0.0, [rows[1], rows[2], rows[3], rows[4]], [0.0; 4])
+            });
         });
     }
     group.finish();

@@ -14,6 +14,8 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 
+use std::sync::OnceLock;
+
 pub(crate) use prefetch::prefetch;
 
 use crate::Metric;
@@ -42,9 +44,25 @@ impl InstructionSet {
     /// Every one that this crate knows, the slowest first.
     pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
 
-    /// The fastest one that this machine has.
+    /// The fastest one that this machine has. The environment variable `SOCHDB_BULK_INSTRUCTIONS` with the name of one
+    /// (`scalar`, `avx2`, `avx512`) rules out those above it; results are the same with each.
     pub fn best() -> Self {
-        Self::ALL.into_iter().rev().find(|set| set.kernels().is_some()).unwrap_or(Self::Scalar)
+        static BEST: OnceLock<InstructionSet> = OnceLock::new();
+        *BEST.get_or_init(|| {
+            let most = std::env::var("SOCHDB_BULK_INSTRUCTIONS").ok();
+            let most = Self::ALL.iter().position(|set| most.as_deref() == Some(set.name()));
+            let allowed = &Self::ALL[..=most.unwrap_or(Self::ALL.len() - 1)];
+            allowed.iter().rev().copied().find(|set| set.kernels().is_some()).unwrap_or(Self::Scalar)
+        })
+    }
+
+    /// The name: `scalar`, `avx2`, `avx512`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
     }
 
     fn kernels(self) -> Option<&'static Kernels> {
