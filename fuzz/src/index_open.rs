@@ -28,7 +28,7 @@ fn open_and_search(bytes: &[u8], path: &Path) {
         for (k, ef) in [(1, 1), (3, 2), (usize::MAX, 1)] {
             if let Ok(hits) = searcher.search(query, k, ef) {
                 assert_eq!(hits.len(), k.min(index.rows()));
-                assert!(hits.is_sorted_by(|a, b| !(b.distance < a.distance)), "{hits:?}");
+                assert!(hits.is_sorted_by(|a, b| a.distance.total_cmp(&b.distance).is_le()), "{hits:?}");
             }
         }
     }

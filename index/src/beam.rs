@@ -19,7 +19,6 @@ impl Candidate {
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "takes the number apart again")]
     pub(crate) fn distance(self) -> f32 {
         let ordered = (self.0 >> 32) as u32;
         f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })

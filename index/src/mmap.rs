@@ -33,7 +33,7 @@ impl MappedMatrix {
     /// # Panics
     /// If `dim` is 0 or `offset` is not a multiple of 4.
     pub fn new(file: &File, offset: u64, rows: usize, dim: usize) -> io::Result<Self> {
-        assert!(dim > 0 && offset % 4 == 0, "rows are whole f32 values");
+        assert!(dim > 0 && offset.is_multiple_of(4), "rows are whole f32 values");
         let bytes = rows.checked_mul(dim).and_then(|values| values.checked_mul(4));
         let end = bytes.and_then(|bytes| offset.checked_add(bytes as u64));
         let (Some(bytes), Some(end)) = (bytes, end) else {

@@ -188,7 +188,7 @@ pub(super) fn run_pipeline(
 }
 
 /// One line on what was done.
-#[expect(clippy::cast_precision_loss, reason = "rounded for people")]
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "rounded for people")]
 fn summary(report: &Report) -> String {
     if let Some(path) = &report.skipped {
         return format!("{}: exists already, nothing was done", path.display());

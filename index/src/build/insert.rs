@@ -5,10 +5,11 @@
 //! The first step only reads, and in the second each list has one owner, so there is no lock and no race, and the graph
 //! is the same for any number of threads (ParlayANN, arXiv 2305.04359).
 //!
-//! Levels are built from the top down, each by itself. Which rows a level has is known beforehand, so a level begins
-//! with the rows of the one above, linked by a search there, and the entry point is never moved: it is the first row of
-//! the top level. (The paper builds all levels at once and raises the entry point on the way.)
+//! Levels are built from the top down, each by itself: which rows a level has is known beforehand. The rows of higher
+//! levels enter a level first, so that the finished levels above lead to rows that are there; the entry point is the
+//! first row of all and is never moved. (The paper builds all levels at once and raises the entry point on the way.)
 
+use std::cmp::Reverse;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
@@ -18,7 +19,7 @@ use crate::Params;
 use crate::beam::Candidate;
 use crate::file::Corrupt;
 use crate::graph::{Graph, GraphAccess, Layer, LayerView, NONE, positions};
-use crate::level::hash;
+use crate::level::{hash, level};
 use crate::search::{Scorer, Scratch, descend, search_level};
 use crate::select::select_neighbours;
 
@@ -32,8 +33,8 @@ const SMALLEST_LIMIT: usize = 64;
 /// Batches larger than this gain nothing in speed, and progress and cancelling want some.
 const LARGEST_LIMIT: usize = 16_384;
 
-/// The top level begins with so many rows at the most, each compared with each.
-const EXACT_ROWS: usize = 256;
+/// A level begins with so many rows at the most, each compared with each.
+const EXACT_ROWS: usize = 32;
 
 /// Inserts rows batch by batch: every row finds its neighbours by searching the graph of the rows before it.
 ///
@@ -84,16 +85,15 @@ impl GraphBuilder for InsertBuilder {
     }
 }
 
-/// The beam while building: `ef_construction`, but never less than the neighbours that are wanted (and the row itself,
-/// which a level's first rows meet in the level above).
+/// The beam while building: `ef_construction`, but never less than the neighbours that are wanted.
 fn beam_width(params: &Params) -> usize {
-    params.ef_construction.max(params.m) + 1
+    params.ef_construction.max(params.m)
 }
 
-/// Where a row stands in the order of insertion: a permutation that does not depend on the order of the input, so that
-/// sorted input builds as good a graph as any.
-fn order_of(input: &BuildInput<'_>, row: u32) -> (u64, u32) {
-    (hash(!input.params.seed, u64::from(row)), row)
+/// Where a row stands in the order of insertion: rows of high levels first, and else a permutation that does not depend
+/// on the order of the input, so that sorted input builds as good a graph as any.
+fn order_of(input: &BuildInput<'_>, row: u32) -> (Reverse<u8>, u64, u32) {
+    (Reverse(level(&input.params, row)), hash(!input.params.seed, u64::from(row)), row)
 }
 
 /// The entry point: the first row of the top level in the order of insertion, as a slot of that level.
@@ -163,6 +163,17 @@ struct LevelBuilder<'a> {
     monitor: &'a dyn Monitor,
 }
 
+/// How the rows of a batch find their candidates.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    /// By comparing themselves with all of these.
+    Exact(&'a [u32]),
+    /// By a search from this node: the levels above lead to rows that are not here yet, or there are none.
+    From(u32),
+    /// By a search from where the levels above lead.
+    FromAbove,
+}
+
 /// The lists of a level under construction: `stride` places a slot, nearest first.
 struct Lists {
     neighbours: Vec<u32>,
@@ -183,21 +194,27 @@ impl LevelBuilder<'_> {
         let mut done = 0;
         while done < order.len() {
             let size = match done {
-                0 if above > 0 => above,
-                0 => order.len().min(EXACT_ROWS),
+                0 => EXACT_ROWS.min(order.len()),
+                // A batch of rows that the level above has ends with them: the next can be entered from there.
+                _ if done < above => done.min(batch_limit(order.len())).min(above - done),
                 _ => done.min(batch_limit(order.len())).min(order.len() - done),
             };
             if self.monitor.is_cancelled() {
                 return Err(Stopped);
             }
             let batch = &order[done..done + size];
+            let way = match done {
+                0 => Way::Exact(batch),
+                _ if done < above || self.upper.layers.is_empty() => Way::From(order[0]),
+                _ => Way::FromAbove,
+            };
             let chosen: Vec<Vec<Candidate>> = batch
                 .par_iter()
                 .with_max_len(16)
                 .map(|&slot| {
                     self.scratches.with(|scratch| {
                         // Rows in memory are never corrupt.
-                        self.choose(slot, batch, done, &lists, scratch).unwrap_or_default()
+                        self.choose(slot, way, &lists, scratch).unwrap_or_default()
                     })
                 })
                 .collect();
@@ -221,7 +238,7 @@ impl LevelBuilder<'_> {
         let empty = Vec::new();
         let above = input.members.get(level + 1).unwrap_or(&empty);
         let mut rows = input.members[level].clone();
-        rows.par_sort_unstable_by_key(|&row| (above.binary_search(&row).is_err(), order_of(input, row)));
+        rows.par_sort_unstable_by_key(|&row| order_of(input, row));
         let order = rows.iter().filter_map(|&row| slot_of(input, level, row)).collect();
         (order, above.len())
     }
@@ -239,56 +256,31 @@ impl LevelBuilder<'_> {
     fn choose(
         &self,
         slot: u32,
-        batch: &[u32],
-        done: usize,
+        way: Way<'_>,
         lists: &Lists,
         scratch: &mut Scratch,
     ) -> Result<Vec<Candidate>, Corrupt> {
         let Self { input, level, upper, .. } = *self;
         let layer = self.view(lists);
         let scorer = Scorer::for_row(layer.row(slot), &input.distance, &input.rows);
-        let levels = UpperLevels { upper, top_level: input.members.len() - 1 };
-        let ef = beam_width(&input.params);
-        let mut candidates: Vec<Candidate> = match (done, upper.layers.is_empty()) {
-            // The first rows of the top level: each is compared with each.
-            (0, true) => {
-                let mut all = Vec::with_capacity(batch.len());
-                scorer.each(batch.iter().map(|&other| (other, layer.row(other))), |distance, other| {
-                    all.push(Candidate::new(distance, other));
-                })?;
-                all.sort_unstable();
-                all.truncate(ef);
-                all
-            }
-            // The rows of the level above: they are searched for there.
-            (0, false) => {
-                let above = levels.layer(level + 1);
-                let entry = descend(&levels, &scorer, level + 1, &mut scratch.distances)?;
-                search_level(above, &scorer, entry, ef, scratch)?;
-                let down = above.down.unwrap_or_default();
-                let found = scratch.beam.candidates().iter();
-                let mut found: Vec<_> =
-                    found.map(|c| Candidate::new(c.distance(), down[c.node() as usize])).collect();
-                found.sort_unstable();
-                found
-            }
-            (_, true) => {
-                let entry = entry_slot(input, level).map(|slot| (slot, layer.row(slot)));
-                let entry = match entry {
-                    Some((slot, row)) => Some(Candidate::new(scorer.one(row)?, slot)),
-                    None => None,
-                };
-                search_level(layer, &scorer, entry, ef, scratch)?;
-                scratch.beam.candidates().to_vec()
-            }
-            (_, false) => {
-                let entry = descend(&levels, &scorer, level, &mut scratch.distances)?;
-                search_level(layer, &scorer, entry, ef, scratch)?;
-                scratch.beam.candidates().to_vec()
-            }
-        };
+        let mut candidates = Vec::new();
+        if let Way::Exact(all) = way {
+            candidates.reserve(all.len());
+            scorer.each(all.iter().map(|&other| (other, layer.row(other))), |distance, other| {
+                candidates.push(Candidate::new(distance, other));
+            })?;
+            candidates.sort_unstable();
+        } else {
+            let entry = if let Way::From(first) = way {
+                Some(Candidate::new(scorer.one(layer.row(first))?, first))
+            } else {
+                let levels = UpperLevels { upper, top_level: input.members.len() - 1 };
+                descend(&levels, &scorer, level, &mut scratch.distances)?
+            };
+            search_level(layer, &scorer, entry, beam_width(&input.params), scratch)?;
+            candidates.extend_from_slice(scratch.beam.candidates());
+        }
         candidates.retain(|candidate| candidate.node() != slot);
-        candidates.truncate(ef - 1);
         let mut kept = Vec::with_capacity(input.params.m);
         let row = |slot| layer.row(slot);
         select_neighbours(&input.distance, &input.rows, row, &candidates, input.params.m, &mut kept);

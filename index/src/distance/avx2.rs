@@ -11,10 +11,13 @@ pub(super) fn kernels() -> Option<&'static Kernels> {
 }
 
 static KERNELS: Kernels = Kernels {
-    // SAFETY (all four): `kernels` hands this table out only where the machine has AVX2 and FMA.
+    // SAFETY: `kernels` hands this table out only where the machine has AVX2 and FMA.
     l2: |a, b| unsafe { several::<true, 1>(a, [b]) }[0],
+    // SAFETY: as above.
     dot: |a, b| unsafe { several::<false, 1>(a, [b]) }[0],
+    // SAFETY: as above.
     l2_four: |a, others| unsafe { four::<true>(a, others) },
+    // SAFETY: as above.
     dot_four: |a, others| unsafe { four::<false>(a, others) },
 };
 

@@ -12,10 +12,13 @@ pub(super) fn kernels() -> Option<&'static Kernels> {
 }
 
 static KERNELS: Kernels = Kernels {
-    // SAFETY (all four): `kernels` hands this table out only where the machine has these features.
+    // SAFETY: `kernels` hands this table out only where the machine has these features.
     l2: |a, b| unsafe { several::<true, 1>(a, [b]) }[0],
+    // SAFETY: as above.
     dot: |a, b| unsafe { several::<false, 1>(a, [b]) }[0],
+    // SAFETY: as above.
     l2_four: |a, others| unsafe { several::<true, 4>(a, others) },
+    // SAFETY: as above.
     dot_four: |a, others| unsafe { several::<false, 4>(a, others) },
 };
 

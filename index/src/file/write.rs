@@ -1,6 +1,6 @@
 //! Writing an index file.
 
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
@@ -162,9 +162,7 @@ impl<W: Write + Seek> SectionWriter<'_, W> {
     fn section(&mut self, kind: SectionKind, parts: &[&[u8]]) -> io::Result<()> {
         let offset = self.end.next_multiple_of(SECTION_ALIGNMENT);
         self.out.seek(SeekFrom::Start(self.end))?;
-        const ZEROS: [u8; SECTION_ALIGNMENT as usize] = [0; SECTION_ALIGNMENT as usize];
-        #[expect(clippy::cast_possible_truncation, reason = "less than the alignment")]
-        self.out.write_all(&ZEROS[..(offset - self.end) as usize])?;
+        io::copy(&mut io::repeat(0).take(offset - self.end), self.out)?;
         self.end = offset;
         let mut hasher = xxhash_rust::xxh3::Xxh3::new();
         parts.iter().for_each(|part| hasher.update(part));

@@ -1,5 +1,6 @@
 //! How good the answers are, in counts. The limits are a little wider than what was measured (0.003 of recall and 2 % of
-//! the distances); as graphs are equal on all machines, so are these counts.
+//! the distances; for inner products 0.015, which is what another size of batches changes). As graphs are equal on all
+//! machines, so are these counts.
 
 use index::{Index, Matrix, Metric, Params};
 
@@ -46,7 +47,7 @@ fn clustered_rows_are_found() {
     let least = [
         [(20, 0.990, 195), (100, 0.998, 380)],
         [(20, 0.991, 205), (100, 0.998, 425)],
-        [(20, 0.960, 225), (100, 0.974, 480)],
+        [(20, 0.950, 225), (100, 0.970, 480)],
     ];
     check(&clustered(1, 5_000, 32), &clustered(2, QUERIES, 32), 32, least);
 }

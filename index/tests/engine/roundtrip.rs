@@ -46,7 +46,7 @@ fn a_file_says_what_was_written() {
     assert_eq!((header.rows, header.dim, header.copies), (ROWS as u64, DIM, 11));
     assert_eq!((header.reachable_nodes, header.reachable_share()), (289, 1.0));
     assert_eq!(header.builder, "insert");
-    assert_eq!(header.effective_parameters, [("ef".to_owned(), 34), ("batch_limit".to_owned(), 64)]);
+    assert_eq!(header.effective_parameters, [("ef".to_owned(), 33), ("batch_limit".to_owned(), 64)]);
     let built = built(Matrix::new(&VALUES, DIM), &params());
     assert_eq!(header.levels.iter().map(|level| level.nodes).collect::<Vec<_>>(), built.level_rows());
     assert_eq!(header.repaired_nodes, built.repaired_nodes());
