@@ -5,7 +5,7 @@ use std::fs;
 use std::hint::black_box;
 use std::path::Path;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use index::{Distance, Index, InsertBuilder, InstructionSet, Matrix, Metric, Params, Unmonitored, build};
 use sochdb_bulk::pipeline::{Monitoring, Pipeline, Text};
 
@@ -69,11 +69,7 @@ fn indexes(c: &mut Criterion) {
     let mut group = c.benchmark_group("index");
     group.sample_size(10).throughput(Throughput::Elements(5_000));
     group.bench_function("bulk_build_5k_x384", |b| {
-        b.iter_batched(
-            || Params::new(Metric::L2),
-            |params| build(matrix, &params, &InsertBuilder, &Unmonitored).expect("a graph"),
-            BatchSize::PerIteration,
-        );
+        b.iter(|| build(matrix, &Params::new(Metric::L2), &InsertBuilder, &Unmonitored).expect("a graph"));
     });
     group.finish();
 

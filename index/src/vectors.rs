@@ -56,7 +56,8 @@ impl<'a> Matrix<'a> {
 pub struct InvalidRow {
     /// The row, counted from 0.
     pub row: u64,
-    reason: &'static str,
+    /// What is wrong with it: what was expected and what was found.
+    pub reason: &'static str,
 }
 
 impl fmt::Display for InvalidRow {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use index::{Hit, Index};
 use readers::formats::npy_header;
-use readers::{BufferPool, Dataset, FormatDescriptor, Input, Scan, check_named, detect};
+use readers::{Batch, BufferPool, Dataset, FormatDescriptor, Input, Position, Scan, check_named, detect};
 
 use super::info::open_failure;
 use super::shared::{parse_format, parse_threads};
@@ -146,10 +146,27 @@ fn read_queries(dataset: &dyn Dataset) -> Result<Vec<f32>, Failure> {
         for batch in dataset.read(&scan, &piece, &pool)? {
             let batch = batch?;
             crate::pipeline::check_finite(&batch)?;
+            check_squares(&batch)?;
             queries.extend_from_slice(batch.values());
         }
     }
     Ok(queries)
+}
+
+/// Fails if a query is so long that distances to it overflow.
+fn check_squares(batch: &Batch) -> Result<(), Failure> {
+    let overflows = |query: &[f32]| !query.iter().map(|value| value * value).sum::<f32>().is_finite();
+    match batch.vectors().position(overflows) {
+        None => Ok(()),
+        Some(at) => {
+            let found = "a sum that overflows";
+            Err(readers::Error::expected("values whose squares sum up to a finite f32", found)
+                .in_file(&*batch.origin().file)
+                .at(Position::Row(batch.origin().row + at as u64))
+                .with_help("scale the queries as the vectors of the index were")
+                .into())
+        }
+    }
 }
 
 fn write(output: &Path, bytes: &[u8]) -> Result<(), Failure> {

@@ -71,7 +71,7 @@ impl Plan {
         };
         let scan = Scan { rows: scan_rows, batch_rows };
 
-        let mut stream = StreamInfo::of_source(info, rows, scan.rows.start);
+        let mut stream = StreamInfo::of_source(&input.path, info, rows, scan.rows.start);
         let mut maps = Vec::new();
         let mut inputs = vec![input.path.clone()];
         let mut recipe_stages = Vec::new();

@@ -1,5 +1,8 @@
 //! What is known about a stream between two steps.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use readers::{DatasetInfo, Metric, Rows};
 
 /// Where the ids of a stream come from.
@@ -14,6 +17,8 @@ pub enum IdSource {
 /// What is known about the rows that go from one step of a pipeline to the next.
 #[derive(Debug, Clone)]
 pub struct StreamInfo {
+    /// The file that the rows come from, for messages.
+    pub source: Arc<Path>,
     /// How many rows.
     pub rows: Rows,
     /// The number that the first row has in the source.
@@ -32,8 +37,9 @@ pub struct StreamInfo {
 
 impl StreamInfo {
     /// The stream that comes out of a source, of the rows `rows`, beginning with `first_row`.
-    pub(crate) fn of_source(info: &DatasetInfo, rows: Rows, first_row: u64) -> Self {
+    pub(crate) fn of_source(source: &Path, info: &DatasetInfo, rows: Rows, first_row: u64) -> Self {
         Self {
+            source: source.into(),
             rows,
             first_row,
             source_rows: info.rows,

@@ -141,7 +141,7 @@ impl PositionalWriter for HnswFile {
         let Self { file, ids, job, params, builder } = *self;
         let ids = ids.map(IdCollector::into_ids);
         if let Some(ids) = &ids {
-            refuse_duplicates(ids)?;
+            refuse_duplicates(ids, &job.input)?;
         }
         let rows = usize::try_from(finish.rows)
             .map_err(|_| Failure::failed("there are more rows than memory has addresses"))?;
@@ -154,7 +154,7 @@ impl PositionalWriter for HnswFile {
         let build = |vectors: Vectors<'_>| {
             let (Vectors::Elsewhere(matrix) | Vectors::InPlace(matrix)) = vectors;
             let built = index::build(matrix, &params, builder, &watch)
-                .map_err(|e| build_failure(&e, finish.cancel))?;
+                .map_err(|e| build_failure(&e, &job.input, finish.cancel))?;
             finish.cancel.check()?;
             let contents = Contents { built: &built, vectors, ids: ids.as_deref(), recipe: &job.recipe };
             let written = index::file::write(&mut file.file(), &contents).map_err(|e| file.failure(&e))?;
@@ -200,23 +200,31 @@ fn details(
     details
 }
 
-fn build_failure(error: &BuildError, cancel: &Cancel) -> Failure {
-    if let (BuildError::Cancelled, Err(stopped)) = (error, cancel.check()) {
-        return stopped;
+fn build_failure(error: &BuildError, input: &StreamInfo, cancel: &Cancel) -> Failure {
+    match (error, cancel.check()) {
+        (BuildError::Cancelled, Err(stopped)) => stopped,
+        (BuildError::Row(invalid), _) => {
+            let row = input.first_row + invalid.row;
+            Failure::failed(format!("{}: row {row}: {}", input.source.display(), invalid.reason))
+                .with_help("scale the vectors down, or remove the row")
+        }
+        _ => Failure::failed(format!("{}: {error}", input.source.display())),
     }
-    Failure::failed(error.to_string())
 }
 
 /// Fails if two rows have one id: search could not tell them apart.
-fn refuse_duplicates(ids: &[u64]) -> Result<(), Failure> {
+fn refuse_duplicates(ids: &[u64], input: &StreamInfo) -> Result<(), Failure> {
     let mut sorted = ids.to_vec();
     sorted.sort_unstable();
-    let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) else { return Ok(()) };
-    let mut rows = ids.iter().enumerate().filter(|&(_, id)| *id == twice[0]).map(|(row, _)| row);
+    let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) else {
+        return Ok(());
+    };
+    let mut rows = (input.first_row..).zip(ids).filter(|&(_, &id)| id == twice).map(|(row, _)| row);
     let (first, second) = (rows.next().unwrap_or_default(), rows.next().unwrap_or_default());
+    let found = format!("found id {twice} at rows {first} and {second}");
     Err(Failure::failed(format!(
-        "ids: expected one row for each id, found id {} at rows {first} and {second}",
-        twice[0]
+        "{}: ids: expected an id for each row alone, {found}",
+        input.source.display()
     ))
     .with_help("remove one of the rows, or leave the ids away to number the rows"))
 }
