@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::run::Flow;
+use super::flow::Flow;
 use crate::Failure;
 use crate::sinks::PositionalWriter;
 

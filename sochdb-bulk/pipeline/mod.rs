@@ -6,8 +6,9 @@
 
 mod cancel;
 mod check;
-pub(crate) use check::all_finite as check_finite;
 mod direct;
+mod flow;
+mod monitoring;
 mod ordered;
 mod plan;
 mod run;
@@ -16,9 +17,11 @@ mod stream;
 mod text;
 
 pub(crate) use cancel::Cancel;
+pub(crate) use check::all_finite as check_finite;
+pub use monitoring::Monitoring;
 pub use plan::Plan;
 pub(crate) use run::threads_or_all;
-pub use run::{Monitoring, OutputReport, Report};
+pub use run::{OutputReport, Report};
 pub use spec::{IfExists, Pipeline, RunOptions};
 pub(crate) use spec::{MAX_THREADS, is_stdio};
 pub use stream::{IdSource, StreamInfo};

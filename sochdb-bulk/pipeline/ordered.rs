@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use readers::Batch;
 
-use super::run::Flow;
+use super::flow::Flow;
 use crate::Failure;
 use crate::sinks::OrderedWriter;
 

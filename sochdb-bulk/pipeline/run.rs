@@ -1,33 +1,16 @@
 //! Running a plan.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use readers::Matrix;
 use readers::arrow_buffer::ScalarBuffer;
-use readers::{Batch, BufferPool, Dataset, Matrix, Piece, Scan};
 use serde::Serialize;
 
-use super::{Cancel, Plan, check, direct, ordered};
+use super::flow::{Clock, Flow};
+use super::{Monitoring, Plan, direct, ordered};
 use crate::Failure;
-use crate::output::diagnostics::Verbosity;
-use crate::output::progress::Progress;
 use crate::sinks::{Finish, InOrder, SinkJob, Writer};
-use crate::stages::Map;
-
-/// Who is told how a run goes, and can stop it.
-#[derive(Debug, Clone)]
-pub struct Monitoring {
-    pub(crate) cancel: Cancel,
-    pub(crate) progress: Progress,
-}
-
-impl Monitoring {
-    /// Nobody.
-    pub fn silent() -> Self {
-        Self { cancel: Cancel::default(), progress: Progress::new(Verbosity::Quiet) }
-    }
-}
 
 /// What a run did.
 #[derive(Debug, Clone, Serialize)]
@@ -92,89 +75,6 @@ impl OutputReport {
     }
 }
 
-/// Time that threads spend on one thing.
-#[derive(Debug, Default)]
-pub(super) struct Clock(AtomicU64);
-
-impl Clock {
-    pub(super) fn time<T>(&self, work: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
-        let outcome = work();
-        self.add(start.elapsed());
-        outcome
-    }
-
-    fn add(&self, spent: Duration) {
-        self.0.fetch_add(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    fn secs(&self) -> f64 {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed)).as_secs_f64()
-    }
-}
-
-/// The stream of a run: source and stages, without the sink.
-pub(super) struct Flow<'a> {
-    dataset: &'a dyn Dataset,
-    pub(super) scan: &'a Scan,
-    stages: &'a [(&'static str, Box<dyn Map>)],
-    pool: BufferPool,
-    cancel: &'a Cancel,
-    progress: &'a Progress,
-    rows: AtomicU64,
-    source_clock: Clock,
-    stage_clocks: Vec<Clock>,
-    pub(super) sink_clock: Clock,
-}
-
-impl Flow<'_> {
-    pub(super) fn pieces(&self) -> Vec<Piece> {
-        self.dataset.pieces(self.scan)
-    }
-
-    /// The batches of a piece as they come to the sink: checked, and through all stages.
-    pub(super) fn batches<'b>(
-        &'b self,
-        piece: &Piece,
-    ) -> Result<impl Iterator<Item = Result<Batch, Failure>> + 'b, Failure> {
-        let mut batches = self.source_clock.time(|| self.dataset.read(self.scan, piece, &self.pool))?;
-        Ok(std::iter::from_fn(move || {
-            if let Err(stopped) = self.cancel.check() {
-                return Some(Err(stopped));
-            }
-            let batch = self.source_clock.time(|| {
-                batches.next().map(|batch| {
-                    let batch = batch?;
-                    check::all_finite(&batch)?;
-                    Ok::<_, Failure>(batch)
-                })
-            });
-            batch.map(|batch| batch.and_then(|batch| self.through_stages(batch)))
-        }))
-    }
-
-    fn through_stages(&self, mut batch: Batch) -> Result<Batch, Failure> {
-        for ((_, stage), clock) in self.stages.iter().zip(&self.stage_clocks) {
-            let before = batch.values().clone();
-            batch = clock.time(|| stage.map(batch, &self.pool))?;
-            // Where the stage made new values, nobody else holds the old ones now.
-            self.pool.put(before);
-        }
-        Ok(batch)
-    }
-
-    /// The sink is done with a batch.
-    pub(super) fn done(&self, batch: Batch) {
-        self.rows.fetch_add(batch.rows() as u64, Ordering::Relaxed);
-        self.progress.advance(batch.rows() as u64);
-        self.pool.put(batch.into_values());
-    }
-
-    pub(super) fn rows_done(&self) -> u64 {
-        self.rows.load(Ordering::Relaxed)
-    }
-}
-
 /// `threads`, or one for each core where it is 0.
 pub(crate) fn threads_or_all(threads: usize) -> usize {
     match threads {
@@ -209,18 +109,7 @@ impl Plan {
         if self.skipped.is_some() {
             return Ok(report);
         }
-        let flow = Flow {
-            dataset: &*self.dataset,
-            scan: &self.scan,
-            stages: &self.stages,
-            pool: BufferPool::new(),
-            cancel,
-            progress,
-            rows: AtomicU64::new(0),
-            source_clock: Clock::default(),
-            stage_clocks: self.stages.iter().map(|_| Clock::default()).collect(),
-            sink_clock: Clock::default(),
-        };
+        let flow = Flow::new(&*self.dataset, &self.scan, &self.stages, monitoring);
         let job = SinkJob { input: self.output.clone(), matrix, recipe: self.recipe.clone() };
         let mut writer = self.sink.open(job)?;
         if self.output.rows.exact().is_none()
