@@ -56,6 +56,13 @@ impl Failure {
         self
     }
 
+    /// Names the place before everything else.
+    #[must_use]
+    pub(crate) fn at(mut self, place: String) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
     /// Shows the line of a pipeline file that is meant.
     #[must_use]
     pub fn with_excerpt(mut self, excerpt: impl Into<String>) -> Self {
@@ -103,6 +110,10 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// What to do about a file that breaks its format's rules, where the reader knows nothing more precise.
+const DAMAGED: &str =
+    "the file is damaged, cut short, or not what its name says: write it again, or check where it is from";
+
 impl From<readers::Error> for Failure {
     fn from(error: readers::Error) -> Self {
         let kind = match error.kind() {
@@ -110,7 +121,8 @@ impl From<readers::Error> for Failure {
             _ => Kind::Failed,
         };
         let mut failure = Self::new(kind, error.to_string());
-        failure.help = error.help().map(str::to_owned);
+        let usual = (error.kind() == readers::ErrorKind::Malformed).then_some(DAMAGED);
+        failure.help = error.help().or(usual).map(str::to_owned);
         failure
     }
 }

@@ -1,1 +1,16 @@
-//! x
+//! The program from end to end: what its documents promise, run as a user runs it.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "test data is small")]
+#![allow(clippy::print_stderr, reason = "a test that cannot run here says so")]
+
+#[cfg(unix)]
+mod atomic;
+mod bad_input;
+mod cli;
+mod determinism;
+mod examples;
+mod layering;
+#[cfg(target_os = "linux")]
+mod memory;
+mod odd_input;
+mod util;

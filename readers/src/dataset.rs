@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use arrow_buffer::ScalarBuffer;
 
@@ -54,6 +55,8 @@ pub struct DatasetInfo {
     pub metric: Option<Metric>,
     /// Whether the rows bring ids of their own.
     pub has_ids: bool,
+    /// Every file that was or will be read: the vectors, and what lies beside them. None of them may be an output.
+    pub files: Vec<PathBuf>,
     /// The size of the file or files.
     pub size_bytes: u64,
     /// Things a person should hear once: trailing bytes, rounding, a sidecar that was used.

@@ -33,6 +33,7 @@ pub(super) fn execute(args: Args) -> Result<(), Failure> {
 pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
     let failure = Failure::failed(format!("{}: {error}", path.display()));
     match error {
+        OpenError::Io(error) if error.raw_os_error().is_none() => failure.with_help("name an index file"),
         OpenError::Io(_) => failure,
         OpenError::NotAnIndex => {
             failure.with_help("make an index of a file of vectors with `sochdb-bulk build-index`")

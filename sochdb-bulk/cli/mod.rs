@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::output::diagnostics::{self, Verbosity};
+use crate::pipeline::survive_file_size_limit;
 use crate::{Failure, sinks, stages};
 
 /// Embeddings in files to searchable HNSW indexes.
@@ -59,6 +60,7 @@ pub fn main() -> ExitCode {
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
+    survive_file_size_limit();
     let done = check_registries().and_then(|()| match cli.command {
         Command::BuildIndex(args) => build_index::execute(args, verbosity),
         Command::Convert(args) => convert::execute(args, verbosity),

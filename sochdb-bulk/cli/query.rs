@@ -10,7 +10,7 @@ use readers::{Batch, BufferPool, Dataset, FormatDescriptor, Input, Position, Sca
 use super::info::open_failure;
 use super::shared::{parse_format, parse_threads};
 use crate::Failure;
-use crate::output::atomic::AtomicFile;
+use crate::output::atomic::{AtomicFile, check_not_input, check_target};
 use crate::output::diagnostics::{Verbosity, say};
 use crate::output::{stdout, units};
 use crate::pipeline::{is_stdio, threads_or_all};
@@ -69,6 +69,10 @@ enum Format {
 pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     if args.format == Format::Npy && is_stdio(&args.output) {
         stdout::refuse_terminal("a .npy file")?;
+    }
+    if !is_stdio(&args.output) {
+        check_target(&args.output)?;
+        check_not_input(&args.output, [&args.index, &args.query])?;
     }
     let index = Index::open(&args.index).map_err(|e| open_failure(&args.index, &e))?;
     let dataset = open_queries(&args, index.dim())?;

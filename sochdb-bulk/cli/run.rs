@@ -37,11 +37,7 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
 }
 
 fn read(path: &Path) -> Result<Text, Failure> {
-    let (name, folder) = if is_stdio(path) {
-        ("standard input".to_owned(), PathBuf::new())
-    } else {
-        (path.display().to_string(), path.parent().unwrap_or(Path::new("")).to_path_buf())
-    };
+    let name = if is_stdio(path) { "standard input".to_owned() } else { path.display().to_string() };
     let mut bytes = Vec::new();
     let read = if is_stdio(path) {
         std::io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)
@@ -58,6 +54,7 @@ fn read(path: &Path) -> Result<Text, Failure> {
     let text = String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         Failure::refused(format!("{name}: byte {at}: expected TOML in UTF-8, found other bytes"))
+            .with_help("name the TOML file; the vectors are named inside it")
     })?;
-    Ok(Text::new(name, text, folder))
+    Ok(if is_stdio(path) { Text::new(name, text, "") } else { Text::of_file(path, text) })
 }

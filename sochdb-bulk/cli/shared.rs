@@ -10,7 +10,7 @@ use crate::output::diagnostics::{Verbosity, say};
 use crate::output::progress::Progress;
 use crate::output::stats::{self, Destination};
 use crate::output::{stdout, units};
-use crate::pipeline::{Cancel, IfExists, MAX_THREADS, Monitoring, Pipeline, Report, Text};
+use crate::pipeline::{Cancel, IfExists, MAX_THREADS, Monitoring, Pipeline, Plan, Report, Text};
 
 /// What to read.
 #[derive(Debug, clap::Args)]
@@ -153,7 +153,7 @@ pub(super) fn execute(
     }
     pipeline.insert("sink".to_owned(), sink.into());
     let text = pipeline.to_string();
-    let pipeline = Pipeline::parse(Text::new("command line", text.clone(), ""))?;
+    let pipeline = Pipeline::parse(Text::of_flags(text.clone()))?;
     if args.print_pipeline {
         return stdout::write(text.as_bytes());
     }
@@ -168,7 +168,12 @@ pub(super) fn run_pipeline(
 ) -> Result<(), Failure> {
     let stats = stats.map(Destination::from);
     let monitoring = Monitoring { cancel: Cancel::by_signals(), progress: Progress::new(verbosity) };
+    if let Some(stats) = &stats {
+        stats.check()?;
+    }
+    let mut stats_refused = false;
     let outcome = pipeline.plan().and_then(|plan| {
+        check_stats(stats.as_ref(), &plan).inspect_err(|_| stats_refused = true)?;
         for note in plan.notes() {
             say(Verbosity::Verbose, verbosity, &format!("note: {note}"));
         }
@@ -176,8 +181,8 @@ pub(super) fn run_pipeline(
         say(Verbosity::Verbose, verbosity, &format!("memory: up to {memory} besides mapped files"));
         plan.run(&monitoring)
     });
-    if let Some(stats) = &stats {
-        let written = stats::write(stats, outcome.as_ref());
+    if let Some(stats) = stats.filter(|_| !stats_refused) {
+        let written = stats::write(&stats, outcome.as_ref());
         // The failure of the work is the one to tell.
         if outcome.is_ok() {
             written?;
@@ -185,6 +190,21 @@ pub(super) fn run_pipeline(
     }
     say(Verbosity::Normal, verbosity, &summary(&outcome?));
     Ok(())
+}
+
+/// Fails if the statistics would get in the way of the work, before it begins.
+fn check_stats(stats: Option<&Destination>, plan: &Plan) -> Result<(), Failure> {
+    match stats {
+        Some(Destination::Stdout) if plan.uses_stdout() => {
+            Err(Failure::refused("rows and statistics cannot both go to standard output")
+                .with_help("write the statistics to a file: --stats FILE"))
+        }
+        Some(Destination::File(path)) if plan.files().contains(path) => {
+            let message = format!("{}: output and statistics would have one name", path.display());
+            Err(Failure::refused(message).with_help("write the statistics to another file"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// One line on what was done.

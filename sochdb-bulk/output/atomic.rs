@@ -126,12 +126,30 @@ impl Drop for AtomicFile {
     }
 }
 
+/// Fails if `output` is one of the `inputs`, by whatever name or link.
+pub(crate) fn check_not_input<'a>(
+    output: &Path,
+    inputs: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<(), Failure> {
+    for input in inputs {
+        // A file that does not exist is no other file.
+        if same_file::is_same_file(output, input).unwrap_or(false) {
+            let other = if input == output { String::new() } else { format!(" ({})", input.display()) };
+            let message = format!("{}: the output is an input{other}", output.display());
+            return Err(Failure::refused(message).with_help("write to another file"));
+        }
+    }
+    Ok(())
+}
+
 /// Fails unless a file can be put at `target`.
 pub(crate) fn check_target(target: &Path) -> Result<(), Failure> {
     let refuse = |what: &str, help: &str| {
         Err(Failure::refused(format!("{}: {what}", target.display())).with_help(help))
     };
-    if target.file_name().is_none() {
+    let ends_in_folder =
+        target.as_os_str().as_encoded_bytes().last().is_some_and(|&b| std::path::is_separator(b.into()));
+    if target.file_name().is_none() || ends_in_folder {
         return refuse("expected the name of a file to write", "add a file name to the path");
     }
     let folder = folder(target);
@@ -144,6 +162,9 @@ pub(crate) fn check_target(target: &Path) -> Result<(), Failure> {
     match fs::metadata(target) {
         Ok(metadata) if !metadata.is_file() => {
             refuse("expected a file to replace, found something else", "name a file; `-` is standard output")
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            refuse(&format!("cannot write there: {error}"), "write to another file")
         }
         _ => Ok(()),
     }
@@ -158,7 +179,12 @@ fn folder(target: &Path) -> &Path {
 
 /// `.NAME.` and `.tmp` around the process number.
 fn affixes(target: &Path) -> (String, &'static str) {
-    let name = target.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    /// File systems allow 255 bytes; what is left is for the process number and the rest.
+    const NAME_BYTES: usize = 200;
+    let mut name = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    while name.len() > NAME_BYTES {
+        name.pop();
+    }
     (format!(".{name}."), ".tmp")
 }
 

@@ -1,5 +1,6 @@
 //! Standard error: failures, notes, the summary.
-#![expect(clippy::print_stderr, reason = "the one place that prints there")]
+
+use std::io::Write;
 
 use crate::Failure;
 
@@ -16,12 +17,17 @@ pub(crate) enum Verbosity {
 
 /// Shows why a command failed.
 pub(crate) fn failure(failure: &Failure) {
-    eprintln!("error: {failure}");
+    line(&format!("error: {failure}"));
 }
 
 /// Shows a line to those who want to hear as much.
 pub(crate) fn say(least: Verbosity, verbosity: Verbosity, line: &str) {
     if verbosity >= least {
-        eprintln!("{line}");
+        self::line(line);
     }
+}
+
+/// Writes a line. Where standard error is closed or full there is nobody to tell, and no reason to fail.
+fn line(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

@@ -1,5 +1,7 @@
 //! `--stats`: what a run did, for programs.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -33,6 +35,31 @@ pub(crate) enum Destination {
 impl From<&str> for Destination {
     fn from(word: &str) -> Self {
         if word == "json" { Self::Stdout } else { Self::File(PathBuf::from(word)) }
+    }
+}
+
+/// The first bytes of every document.
+const START: &[u8] = b"{\"schema\":";
+
+impl Destination {
+    /// Fails if statistics cannot or must not be put there: whatever the run may turn out to read or write, an existing
+    /// file is replaced only if it holds statistics.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let Self::File(path) = self else { return Ok(()) };
+        atomic::check_target(path)?;
+        let mut start = Vec::new();
+        let other = match File::open(path) {
+            Ok(file) => {
+                file.take(START.len() as u64).read_to_end(&mut start).is_err()
+                    || !(start.is_empty() || start == START)
+            }
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        };
+        if other {
+            let message = format!("{}: the statistics would replace a file that holds none", path.display());
+            return Err(Failure::refused(message).with_help("write them to another file, or remove that one"));
+        }
+        Ok(())
     }
 }
 

@@ -7,6 +7,12 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::Failure;
 
+/// Makes a file over the limit of `ulimit -f` an error of the write, and no sudden death.
+pub(crate) fn survive_file_size_limit() {
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
+}
+
 /// Whether the run should stop. Clones share the answer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cancel {
@@ -27,9 +33,6 @@ impl Cancel {
             let number = usize::try_from(signal).unwrap_or_default();
             let _ = signal_hook::flag::register_usize(signal, Arc::clone(&cancel.signal), number);
         }
-        // A file over the limit of `ulimit -f` is then an error of the write, and no sudden death.
-        #[cfg(unix)]
-        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
         cancel
     }
 

@@ -16,7 +16,7 @@ mod spec;
 mod stream;
 mod text;
 
-pub(crate) use cancel::Cancel;
+pub(crate) use cancel::{Cancel, survive_file_size_limit};
 pub(crate) use check::all_finite as check_finite;
 pub use monitoring::Monitoring;
 pub use plan::Plan;

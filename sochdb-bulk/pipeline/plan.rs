@@ -8,7 +8,7 @@ use super::run::threads_or_all;
 use super::spec::{Source, is_stdio};
 use super::{IfExists, Pipeline, StreamInfo};
 use crate::Failure;
-use crate::output::atomic::check_target;
+use crate::output::atomic::{check_not_input, check_target};
 use crate::sinks::AnySink;
 use crate::stages::Map;
 
@@ -32,14 +32,16 @@ pub struct Plan {
     pub(super) memory_bytes: u64,
     pub(super) notes: Vec<String>,
     pub(super) skipped: Option<PathBuf>,
+    files: Vec<PathBuf>,
+    uses_stdout: bool,
 }
 
 impl Plan {
     pub(super) fn new(pipeline: Pipeline) -> Result<Self, Failure> {
-        let Pipeline { text, name, run, source, stages, mut sink } = pipeline;
+        let Pipeline { text, name, run, source, stages, mut sink, sink_span } = pipeline;
         let threads = threads_or_all(run.threads);
 
-        let own_ids = !stages.iter().any(|stage| stage.replaces_ids());
+        let own_ids = !stages.iter().any(|(stage, _)| stage.replaces_ids());
         let input = source.input(&text, own_ids)?;
         if is_stdio(&input.path) {
             return Err(text
@@ -62,8 +64,11 @@ impl Plan {
             info.notes.iter().map(|note| format!("{}: {note}", input.path.display())).collect();
 
         let (first, end) = source.rows(&text)?;
-        let scan_rows = wanted_rows(info.rows, first, end, source.common.limit)
-            .map_err(|message| text.refuse(source.span(), &format!("{}: {message}", input.path.display())))?;
+        let scan_rows = wanted_rows(info.rows, first, end, source.common.limit).map_err(|message| {
+            text.refuse(source.span(), &format!("{}: {message}", input.path.display())).with_help(
+                "rows are counted from 0, and the end is the row behind the last: `0..10` are ten rows",
+            )
+        })?;
         let batch_rows = run.batch_rows.unwrap_or_else(|| (BATCH_BYTES / (info.dim * 4)).clamp(1, 1 << 16));
         let rows = match info.rows {
             Rows::Exact(_) => Rows::Exact(scan_rows.end - scan_rows.start),
@@ -73,25 +78,30 @@ impl Plan {
 
         let mut stream = StreamInfo::of_source(&input.path, info, rows, scan.rows.start);
         let mut maps = Vec::new();
-        let mut inputs = vec![input.path.clone()];
+        let mut inputs = info.files.clone();
+        inputs.extend(text.file().map(Path::to_path_buf));
         let mut recipe_stages = Vec::new();
-        for stage in &stages {
+        for (stage, span) in &stages {
             inputs.extend(stage.inputs());
             recipe_stages.push(toml::Value::Table(stage.recipe()));
-            let (output, map) = stage.build(&stream)?;
+            let (output, map) = stage.build(&stream).map_err(|e| text.locate(span.clone(), e))?;
             stream = output;
             maps.push((stage.name(), map));
         }
-        let sink_plan = sink.plan(&stream, threads)?;
-        notes.extend(sink_plan.notes);
+        let sink_plan = sink.plan(&stream, threads).map_err(|e| text.locate(sink_span, e))?;
+        notes.extend(sink_plan.notes.iter().cloned());
         let batch_bytes = (scan.batch_rows * info.dim.max(stream.dim) * 4) as u64;
         let memory_bytes = sink_plan.memory_bytes
             + threads as u64 * BATCHES_A_THREAD * batch_bytes * (1 + maps.len() as u64);
 
         let outputs = sink.outputs(&stream);
-        for output in &outputs {
+        for (i, output) in outputs.iter().enumerate() {
             check_target(output)?;
             check_not_input(output, &inputs)?;
+            if outputs[..i].contains(output) {
+                let message = format!("{}: two outputs would have this name", output.display());
+                return Err(Failure::refused(message).with_help("choose another name for the output"));
+            }
         }
         let skipped = existing(&outputs, run.if_exists)?;
         let recipe = recipe(format.name, info.dim, &scan, info.rows, recipe_stages, &*sink);
@@ -107,6 +117,8 @@ impl Plan {
             memory_bytes,
             notes,
             skipped,
+            files: inputs.into_iter().chain(outputs).collect(),
+            uses_stdout: sink_plan.uses_stdout,
             dataset,
         })
     }
@@ -119,6 +131,16 @@ impl Plan {
     /// An upper bound of the memory that the run will need, mapped files not counted.
     pub fn memory_bytes(&self) -> u64 {
         self.memory_bytes
+    }
+
+    /// Every file that will be read or written.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// Whether the rows go to standard output, which then has no room for anything else.
+    pub fn uses_stdout(&self) -> bool {
+        self.uses_stdout
     }
 
     /// Things a person should hear once.
@@ -143,19 +165,6 @@ fn wanted_rows(
     let end = end.or(all).unwrap_or(u64::MAX);
     let limited = limit.map_or(end, |limit| first.saturating_add(limit).min(end));
     Ok(first..limited)
-}
-
-/// Fails if the output is one of the inputs, by whatever name or link.
-fn check_not_input(output: &Path, inputs: &[PathBuf]) -> Result<(), Failure> {
-    for input in inputs {
-        // A file that does not exist is no other file.
-        if same_file::is_same_file(output, input).unwrap_or(false) {
-            let other = if input == output { String::new() } else { format!(" ({})", input.display()) };
-            let message = format!("{}: the output is an input{other}", output.display());
-            return Err(Failure::refused(message).with_help("write to another file"));
-        }
-    }
-    Ok(())
 }
 
 /// The output that exists, if that means that there is nothing to do.

@@ -16,10 +16,16 @@ use crate::Failure;
 use crate::sinks::{self, AnySink};
 use crate::stages::{self, AnyStage};
 
+/// A place in the text.
+pub(super) type Span = Range<usize>;
+
 /// The version of the language that this program reads.
 const VERSION: i64 = 1;
 
 const TOP_LEVEL: [&str; 6] = ["version", "name", "run", "source", "stage", "sink"];
+
+/// Keys of `[run]`.
+const RUN: [&str; 3] = ["threads", "batch_rows", "if_exists"];
 
 /// Keys of `[source]` that every format has.
 const SOURCE: [&str; 6] = ["path", "dim", "rows", "limit", "io", "type"];
@@ -61,8 +67,9 @@ pub struct Pipeline {
     /// How to run it.
     pub run: RunOptions,
     pub(super) source: Source,
-    pub(super) stages: Vec<Box<dyn AnyStage>>,
+    pub(super) stages: Vec<(Box<dyn AnyStage>, Span)>,
     pub(super) sink: Box<dyn AnySink>,
+    pub(super) sink_span: Range<usize>,
 }
 
 /// The `[source]` table.
@@ -92,8 +99,8 @@ impl Pipeline {
     /// The first thing that is wrong, with its place.
     pub fn parse(text: Text) -> Result<Self, Failure> {
         let parsed = Parts::parse(&text)?;
-        let Parts { run, name, source, stages, sink } = parsed;
-        Ok(Self { name, run, source, stages, sink, text })
+        let Parts { run, name, source, stages, sink, sink_span } = parsed;
+        Ok(Self { name, run, source, stages, sink, sink_span, text })
     }
 
     /// Opens the inputs' headers and checks everything that can be checked before a byte is written.
@@ -110,8 +117,9 @@ struct Parts {
     name: Option<String>,
     run: RunOptions,
     source: Source,
-    stages: Vec<Box<dyn AnyStage>>,
+    stages: Vec<(Box<dyn AnyStage>, Span)>,
     sink: Box<dyn AnySink>,
+    sink_span: Range<usize>,
 }
 
 impl Parts {
@@ -121,15 +129,13 @@ impl Parts {
         let mut take = |name: &str| table.remove(name);
         check_version(text, take("version"))?;
         let name = take("name").map(|value| deserialize(text, value)).transpose()?;
-        let run: RunOptions =
-            take("run").map(|value| deserialize(text, value)).transpose()?.unwrap_or_default();
+        let run = take("run").map(|value| parse_run(text, value)).transpose()?.unwrap_or_default();
         let (source, stage, sink) = (take("source"), take("stage"), take("sink"));
         if let Some((key, _)) = table.iter().next() {
             let message = format!("unknown key `{}`", key.get_ref());
             let help = did_you_mean(key.get_ref(), &TOP_LEVEL, "keys here");
             return Err(text.refuse(key.span(), &message).with_help(help));
         }
-        check_run(text, &run)?;
         let missing = |what: &str| {
             let help = format!("add a table `[{what}]` with `type` and `path`");
             text.refuse(span.clone(), &format!("there is no `[{what}]`")).with_help(help)
@@ -140,14 +146,14 @@ impl Parts {
             None => Vec::new(),
         };
         let step = Step::parse(text, sink.ok_or_else(|| missing("sink"))?)?;
-        let kind = step.require_kind(text, "hnsw")?;
+        let (kind, sink_span) = (step.require_kind(text, "hnsw")?, step.span.clone());
         let Some(descriptor) = sinks::called(kind.get_ref()) else {
             let known: Vec<_> = sinks::all().iter().map(|sink| sink.name).collect();
             return Err(unknown_type(text, &kind, "sink", &known));
         };
         let mut sink = step.read(text, descriptor.parse, descriptor.schema)?;
         sink.resolve_paths(&|path| text.resolve(path));
-        Ok(Self { name, run, source, stages, sink })
+        Ok(Self { name, run, source, stages, sink, sink_span })
     }
 }
 
@@ -215,6 +221,7 @@ impl Source {
         });
         parsed.ok_or_else(|| {
             text.refuse(rows.span(), &format!("expected rows such as `0..1000`, found `{}`", rows.get_ref()))
+                .with_help("the first row, two dots, and the row behind the last; either may be left out")
         })
     }
 
@@ -224,7 +231,7 @@ impl Source {
     }
 }
 
-fn parse_stages(text: &Text, value: Spanned<DeValue<'_>>) -> Result<Vec<Box<dyn AnyStage>>, Failure> {
+fn parse_stages(text: &Text, value: Spanned<DeValue<'_>>) -> Result<Vec<(Box<dyn AnyStage>, Span)>, Failure> {
     let span = value.span();
     let DeValue::Array(tables) = value.into_inner() else {
         return Err(text.refuse(span, "expected stages as `[[stage]]`"));
@@ -237,9 +244,10 @@ fn parse_stages(text: &Text, value: Spanned<DeValue<'_>>) -> Result<Vec<Box<dyn 
             let known: Vec<_> = stages::all().iter().map(|stage| stage.name).collect();
             return Err(unknown_type(text, &kind, "stage", &known));
         };
+        let span = step.span.clone();
         let mut stage = step.read(text, descriptor.parse, descriptor.schema)?;
         stage.resolve_paths(&|path| text.resolve(path));
-        stages.push(stage);
+        stages.push((stage, span));
     }
     Ok(stages)
 }
@@ -348,15 +356,28 @@ fn check_version(text: &Text, version: Option<Spanned<DeValue<'_>>>) -> Result<(
     }
 }
 
-fn check_run(text: &Text, run: &RunOptions) -> Result<(), Failure> {
+fn parse_run(text: &Text, value: Spanned<DeValue<'_>>) -> Result<RunOptions, Failure> {
+    let keys: Vec<(String, Range<usize>, Range<usize>)> = value
+        .get_ref()
+        .as_table()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.get_ref().to_string(), key.span(), value.span()))
+        .collect();
+    if let Some((key, span, _)) = keys.iter().find(|(key, ..)| !RUN.contains(&key.as_str())) {
+        let help = did_you_mean(key, &RUN, "options here");
+        return Err(text.refuse(span.clone(), &format!("unknown option `{key}`")).with_help(help));
+    }
+    let span_of = |name: &str| keys.iter().find(|(key, ..)| key == name).map_or(0..0, |key| key.2.clone());
+    let run: RunOptions = deserialize(text, value)?;
     if run.threads > MAX_THREADS {
         let message = format!("expected up to {MAX_THREADS} threads, found {}", run.threads);
-        return Err(text.refuse(0..0, &message));
+        return Err(text.refuse(span_of("threads"), &message));
     }
     if run.batch_rows == Some(0) {
-        return Err(text.refuse(0..0, "expected batches of at least 1 row, found 0"));
+        return Err(text.refuse(span_of("batch_rows"), "expected batches of at least 1 row, found 0"));
     }
-    Ok(())
+    Ok(run)
 }
 
 fn unknown_type(text: &Text, kind: &Spanned<String>, what: &str, known: &[&str]) -> Failure {

@@ -31,6 +31,8 @@ pub struct StreamInfo {
     pub metric: Option<Metric>,
     /// The ids.
     pub ids: IdSource,
+    /// The file that the ids come from, where they do not come with the rows.
+    pub ids_file: Option<Arc<Path>>,
     /// Whether the values are still those of the source.
     pub values_untouched: bool,
 }
@@ -46,6 +48,7 @@ impl StreamInfo {
             dim: info.dim,
             metric: info.metric,
             ids: if info.has_ids { IdSource::Given } else { IdSource::RowNumbers },
+            ids_file: None,
             values_untouched: true,
         }
     }

@@ -11,12 +11,44 @@ pub struct Text {
     name: String,
     text: String,
     folder: PathBuf,
+    origin: Origin,
+}
+
+/// Where a text is from.
+#[derive(Debug, Clone)]
+enum Origin {
+    /// A file.
+    File(PathBuf),
+    /// A person, but no file.
+    Typed,
+    /// Flags: nobody has seen the text, and its places mean nothing to anybody.
+    Flags,
 }
 
 impl Text {
     /// `name` is for messages; relative paths in the text begin in `folder`.
     pub fn new(name: impl Into<String>, text: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
-        Self { name: name.into(), text: text.into(), folder: folder.into() }
+        Self { name: name.into(), text: text.into(), folder: folder.into(), origin: Origin::Typed }
+    }
+
+    /// The text of a file: relative paths begin in its folder.
+    pub fn of_file(path: &Path, text: impl Into<String>) -> Self {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let origin = Origin::File(path.to_path_buf());
+        Self { origin, ..Self::new(path.display().to_string(), text, folder) }
+    }
+
+    /// What flags were turned into: relative paths begin in the current folder, and failures show no places.
+    pub(crate) fn of_flags(text: impl Into<String>) -> Self {
+        Self { origin: Origin::Flags, ..Self::new("flags", text, "") }
+    }
+
+    /// The file it is from, if it is.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match &self.origin {
+            Origin::File(path) => Some(path),
+            Origin::Typed | Origin::Flags => None,
+        }
     }
 
     /// The text itself.
@@ -31,6 +63,15 @@ impl Text {
 
     /// A refusal of what stands at `span`, with its line.
     pub(crate) fn refuse(&self, span: Range<usize>, message: &str) -> Failure {
+        self.locate(span, Failure::refused(message))
+    }
+
+    /// Adds the place and its line to a failure, if a person has seen the text. Only what was refused has a place in it:
+    /// a damaged file is no fault of the text.
+    pub(crate) fn locate(&self, span: Range<usize>, failure: Failure) -> Failure {
+        if matches!(self.origin, Origin::Flags) || failure.kind() != crate::Kind::Refused {
+            return failure;
+        }
         let start = floor(&self.text, span.start);
         let line_start = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = self.text[start..].find('\n').map_or(self.text.len(), |newline| start + newline);
@@ -39,19 +80,29 @@ impl Text {
         let end = floor(&self.text, span.end.clamp(start, line_end));
         let width = self.text[start..end].chars().count().max(1);
         let gutter = " ".repeat(number.to_string().len());
-        // A tab counts as one column: the line is shown with spaces in their place.
+        // A tab counts as one column: the line is shown with spaces in their place. Of a long line the part around the
+        // place is shown.
+        let skipped = if before > SHOWN_COLUMNS { before - SHOWN_COLUMNS / 2 } else { 0 };
         let line = self.text[line_start..line_end].replace('\t', " ");
-        let excerpt =
-            format!("{gutter} |\n{number} | {line}\n{gutter} | {}{}", " ".repeat(before), "^".repeat(width));
-        Failure::refused(format!("{}:{number}:{}: {message}", self.name, before + 1)).with_excerpt(excerpt)
+        let line: String = line.chars().skip(skipped).take(SHOWN_COLUMNS).collect();
+        let excerpt = format!(
+            "{gutter} |\n{number} | {line}\n{gutter} | {}{}",
+            " ".repeat(before - skipped),
+            "^".repeat(width.min(SHOWN_COLUMNS))
+        );
+        failure.at(format!("{}:{number}:{}", self.name, before + 1)).with_excerpt(excerpt)
     }
 
     /// A refusal by the TOML parser or by an option's type.
     pub(crate) fn refuse_toml(&self, error: &toml::de::Error, span: Range<usize>) -> Failure {
         let message = error.message().lines().next().unwrap_or_default();
-        self.refuse(error.span().unwrap_or(span), message)
+        let message: String = message.chars().take(2 * SHOWN_COLUMNS).collect();
+        self.refuse(error.span().unwrap_or(span), &message)
     }
 }
+
+/// How much of a line is shown.
+const SHOWN_COLUMNS: usize = 120;
 
 fn floor(text: &str, mut at: usize) -> usize {
     at = at.min(text.len());
@@ -64,15 +115,15 @@ fn floor(text: &str, mut at: usize) -> usize {
 /// `help` text that names the most similar of `known`, and all of them.
 pub(crate) fn did_you_mean(word: &str, known: &[&str], what: &str) -> String {
     let lower = word.to_ascii_lowercase();
-    let synonym = SYNONYMS.iter().find(|(from, _)| *from == lower).map(|&(_, to)| to);
-    let similar = known
-        .iter()
-        .map(|known| (strsim::jaro_winkler(&lower, known), *known))
+    let synonyms = SYNONYMS.iter().copied().filter(|(_, to)| known.contains(to));
+    let similar = synonyms
+        .chain(known.iter().map(|&known| (known, known)))
+        .map(|(written, meant)| (strsim::jaro_winkler(&lower, written), meant))
         .filter(|&(similarity, _)| similarity >= 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| known);
     let all = known.join(", ");
-    match synonym.filter(|synonym| known.contains(synonym)).or(similar) {
+    match similar {
         Some(known) => format!("did you mean `{known}`? {what}: {all}"),
         None => format!("{what}: {all}"),
     }

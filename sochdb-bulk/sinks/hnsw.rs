@@ -28,7 +28,7 @@ pub struct Hnsw {
     /// What "near" means: l2, cosine or ip. That of the source where it is not given, and cosine where that has none.
     metric: Option<Metric>,
     /// M: the most neighbours of a row on each level above 0; on level 0 twice as many. 2 to 1024.
-    #[serde(default = "default_m", alias = "max_connections")]
+    #[serde(default = "default_m")]
     m: usize,
     /// How many candidates are considered for the neighbours of a row. Higher is a better graph, later. 1 to 1,000,000.
     #[serde(default = "default_ef_construction")]
@@ -99,7 +99,7 @@ impl Sink for Hnsw {
         // Ids once as they come, once sorted to find duplicates.
         let ids = if input.ids_are_positions() { 0 } else { rows * 8 * 2 };
         let memory_bytes = index::memory_bytes(self.builder(), &params, rows, threads) + ids;
-        Ok(SinkPlan { memory_bytes, notes: Vec::new() })
+        Ok(SinkPlan { memory_bytes, ..SinkPlan::default() })
     }
 
     fn open(&self, job: SinkJob) -> Result<Writer, Failure> {
@@ -222,11 +222,9 @@ fn refuse_duplicates(ids: &[u64], input: &StreamInfo) -> Result<(), Failure> {
     let mut rows = (input.first_row..).zip(ids).filter(|&(_, &id)| id == twice).map(|(row, _)| row);
     let (first, second) = (rows.next().unwrap_or_default(), rows.next().unwrap_or_default());
     let found = format!("found id {twice} at rows {first} and {second}");
-    Err(Failure::failed(format!(
-        "{}: ids: expected an id for each row alone, {found}",
-        input.source.display()
-    ))
-    .with_help("remove one of the rows, or leave the ids away to number the rows"))
+    let file = input.ids_file.as_ref().unwrap_or(&input.source).display();
+    Err(Failure::failed(format!("{file}: expected another id for each row, {found}"))
+        .with_help("remove one of the rows, or leave the ids away to number the rows"))
 }
 
 /// Tells the index engine's progress to the person, and the person's Ctrl-C to the engine.

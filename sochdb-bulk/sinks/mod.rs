@@ -67,6 +67,8 @@ pub struct SinkPlan {
     pub memory_bytes: u64,
     /// Things a person should hear.
     pub notes: Vec<String>,
+    /// Whether the rows go to standard output.
+    pub uses_stdout: bool,
 }
 
 /// What a sink gets to begin with.

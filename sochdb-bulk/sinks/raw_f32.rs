@@ -32,6 +32,19 @@ crate::register_sink!(RawF32Sink);
 const IDS: &str = "ids.u64";
 
 impl RawF32Sink {
+    /// Whether no other file of bare vectors is in the folder.
+    fn is_alone(&self) -> bool {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let Ok(entries) = std::fs::read_dir(folder.unwrap_or(Path::new("."))) else { return true };
+        self.path.exists()
+            && !entries.flatten().any(|entry| {
+                let path = entry.path();
+                let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+                let is_raw = extension.is_some_and(|e| Self::EXTENSIONS.contains(&e.as_str()));
+                is_raw && path.file_name() != self.path.file_name()
+            })
+    }
+
     fn ids_path(&self, input: &StreamInfo) -> Option<PathBuf> {
         (!input.ids_are_positions()).then(|| self.path.with_file_name(IDS))
     }
@@ -60,12 +73,12 @@ impl Sink for RawF32Sink {
         self.metric = self.metric.or(input.metric);
         if is_stdio(&self.path) {
             stdout::refuse_terminal("a file of raw f32")?;
-            return Ok(SinkPlan::default());
+            return Ok(SinkPlan { uses_stdout: true, ..SinkPlan::default() });
         }
         let mut plan = SinkPlan::default();
         if let Some(ids) = self.ids_path(input) {
             // An id file beside another file of vectors belongs to that one.
-            if ids.exists() && !self.path.exists() {
+            if ids.exists() && !self.is_alone() {
                 let message = format!("{}: exists, and belongs to other vectors", ids.display());
                 return Err(Failure::refused(message).with_help(
                     "write to a folder of its own: the ids of a raw file are in ids.u64 beside it",

@@ -45,7 +45,7 @@ impl Stage for Ids {
     }
 
     fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Box<dyn Map>), Failure> {
-        let output = StreamInfo { ids: IdSource::Given, ..input.clone() };
+        let output = StreamInfo { ids: IdSource::Given, ids_file: None, ..input.clone() };
         match &self.path {
             None if self.offset == 0 => {
                 Ok((StreamInfo { ids: IdSource::RowNumbers, ..output }, Box::new(Counted { offset: 0 })))
@@ -66,6 +66,7 @@ impl Stage for Ids {
             Some(path) => {
                 let ids = read_ids(path)?;
                 check_count(path, ids.len() as u64, input)?;
+                let output = StreamInfo { ids_file: Some(path.as_path().into()), ..output };
                 Ok((output, Box::new(Listed { ids: ScalarBuffer::from(ids) })))
             }
         }

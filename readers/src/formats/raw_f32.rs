@@ -64,6 +64,9 @@ impl Format for RawF32 {
         if ids.is_some() {
             notes.push(format!("ids from {IDS}"));
         }
+        let beside = found.map(|(path, _)| path.to_path_buf());
+        let ids_path = ids.is_some().then(|| input.path.with_file_name(IDS));
+        let files = [Some(input.path.clone()), beside, ids_path].into_iter().flatten().collect();
         let info = DatasetInfo {
             format: Self::NAME,
             rows: Rows::Exact(rows),
@@ -71,6 +74,7 @@ impl Format for RawF32 {
             dtype: DType::F32,
             metric: found.and_then(|(_, sidecar)| sidecar.metric),
             has_ids: ids.is_some(),
+            files,
             size_bytes: source.len_bytes(),
             notes,
         };
