@@ -19,6 +19,9 @@ use crate::stages::{self, AnyStage};
 /// A place in the text.
 pub(super) type Span = Range<usize>;
 
+/// The stages in their order, each with its place.
+pub(super) type Stages = Vec<(Box<dyn AnyStage>, Span)>;
+
 /// The version of the language that this program reads.
 const VERSION: i64 = 1;
 
@@ -67,7 +70,7 @@ pub struct Pipeline {
     /// How to run it.
     pub run: RunOptions,
     pub(super) source: Source,
-    pub(super) stages: Vec<(Box<dyn AnyStage>, Span)>,
+    pub(super) stages: Stages,
     pub(super) sink: Box<dyn AnySink>,
     pub(super) sink_span: Range<usize>,
 }
@@ -117,7 +120,7 @@ struct Parts {
     name: Option<String>,
     run: RunOptions,
     source: Source,
-    stages: Vec<(Box<dyn AnyStage>, Span)>,
+    stages: Stages,
     sink: Box<dyn AnySink>,
     sink_span: Range<usize>,
 }
@@ -231,7 +234,7 @@ impl Source {
     }
 }
 
-fn parse_stages(text: &Text, value: Spanned<DeValue<'_>>) -> Result<Vec<(Box<dyn AnyStage>, Span)>, Failure> {
+fn parse_stages(text: &Text, value: Spanned<DeValue<'_>>) -> Result<Stages, Failure> {
     let span = value.span();
     let DeValue::Array(tables) = value.into_inner() else {
         return Err(text.refuse(span, "expected stages as `[[stage]]`"));
