@@ -23,9 +23,11 @@ use crate::level::{hash, level};
 use crate::search::{Scorer, Scratch, descend, search_level};
 use crate::select::select_neighbours;
 
-/// A batch is at most one in so many of the rows of its level. The rows of a batch do not see each other: at 1 in 50
-/// each misses at most 2 % of its possible neighbours (the share that ParlayANN found to cost no recall).
-const LEAST_BATCHES: usize = 50;
+/// A batch is at most one in so many of the rows of its level. The rows of a batch do not see each other: at 1 in 250 each
+/// misses at most 0.4 % of its possible neighbours. On 100,000 sentence embeddings (means over four seeds) 1 in 50, the
+/// share of ParlayANN, built 5 % faster and found 0.2 points less at ef 50; one at a time found 0.2 more and took half as
+/// long again.
+const LEAST_BATCHES: usize = 250;
 
 /// Batches smaller than this cost more in waiting for the last thread than they gain in quality.
 const SMALLEST_LIMIT: usize = 64;
@@ -210,7 +212,7 @@ impl LevelBuilder<'_> {
             };
             let chosen: Vec<Vec<Candidate>> = batch
                 .par_iter()
-                .with_max_len(16)
+                .with_max_len(4)
                 .map(|&slot| {
                     self.scratches.with(|scratch| {
                         // Rows in memory are never corrupt.
