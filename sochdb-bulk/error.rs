@@ -12,6 +12,8 @@ pub enum Kind {
     Failed,
     /// Stopped by a signal: exit code 128 and its number.
     Stopped(u8),
+    /// Whoever read the results has seen enough (`| head`): no failure at all, exit code 0.
+    Unheard,
 }
 
 /// Why a command did not do its work: one line that says what and where, one that says what to do, and for a pipeline
@@ -47,6 +49,11 @@ impl Failure {
     /// A signal said so.
     pub fn stopped(signal: u8) -> Self {
         Self::new(Kind::Stopped(signal), "stopped; nothing was left behind")
+    }
+
+    /// Nobody reads the results any more.
+    pub(crate) fn unheard() -> Self {
+        Self::new(Kind::Unheard, "nobody reads standard output any more")
     }
 
     /// Says what to do about it.
@@ -91,6 +98,7 @@ impl Failure {
             Kind::Failed => 1,
             Kind::Refused => 2,
             Kind::Stopped(signal) => 128 + signal,
+            Kind::Unheard => 0,
         }
     }
 }

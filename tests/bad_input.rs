@@ -240,7 +240,7 @@ fn values_that_are_no_numbers() {
             &npy_f32(4, &all),
             &words,
             1,
-            &["n.npy: row 6: expected values whose squares sum up"],
+            &["n.npy: row 6: expected values whose squares sum up to 4e37 at most"],
         );
         // Also where the rows are not the first of the file.
         let words = format!("{words} --rows 3..10");
@@ -249,7 +249,7 @@ fn values_that_are_no_numbers() {
             &npy_f32(4, &all),
             &words,
             1,
-            &["n.npy: row 6: expected values whose squares sum up"],
+            &["n.npy: row 6: expected values whose squares sum up to 4e37 at most"],
         );
     }
     // Numbers that only other types can hold.

@@ -36,7 +36,7 @@ fn stays_below_the_plan(dir: &Dir, words: &str) {
     let input = stats["input_bytes"].as_u64().unwrap();
     assert!(peak <= planned, "{words}: {peak} bytes, {planned} were planned");
     // Otherwise a copy of the whole file would pass.
-    assert!(planned < input / 2, "{words}: {planned} planned for a file of {input}");
+    assert!(planned < input / 3 * 2, "{words}: {planned} planned for a file of {input}");
 }
 
 #[test]

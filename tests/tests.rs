@@ -13,4 +13,5 @@ mod layering;
 #[cfg(target_os = "linux")]
 mod memory;
 mod odd_input;
+mod regression;
 mod util;

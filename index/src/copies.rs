@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::build::Monitor;
 use crate::vectors::Matrix;
 
 /// The copies of each row that has any.
@@ -23,12 +24,16 @@ pub(crate) struct Copies {
 impl Copies {
     /// Finds all rows that equal an earlier one. 0 and -0 are equal.
     #[expect(clippy::cast_possible_truncation, reason = "rows are fewer than 2^31")]
-    pub(crate) fn find(matrix: Matrix<'_>) -> Self {
+    /// When the monitor says to stop, the outcome means nothing.
+    pub(crate) fn find(matrix: Matrix<'_>, monitor: &dyn Monitor) -> Self {
         let mut hashes: Vec<(u64, u32)> = matrix
             .values()
             .par_chunks(matrix.dim())
             .enumerate()
             .map_init(Vec::new, |normal, (row, vector)| {
+                if monitor.is_cancelled() {
+                    return (row as u64, row as u32);
+                }
                 normal.clear();
                 normal.extend(vector.iter().map(|value| value + 0.0));
                 (xxh3_64(bytemuck::cast_slice(normal)), row as u32)
@@ -93,7 +98,7 @@ mod tests {
     #[test]
     fn equal_rows_are_found_in_row_order() {
         let values = [1.0, 2.0, 0.0, -0.0, 1.0, 2.0, -0.0, 0.0, 5.0, 5.0, 1.0, 2.0];
-        let copies = Copies::find(Matrix::new(&values, 2));
+        let copies = Copies::find(Matrix::new(&values, 2), &crate::build::Unmonitored);
         assert_eq!(copies.representatives, [0, 1]);
         assert_eq!(copies.view().of(0), [2, 5]);
         assert_eq!(copies.view().of(1), [3]);

@@ -52,4 +52,4 @@ pub use index::{Hit, Index, Searcher};
 pub use metric::Metric;
 pub use mmap::MappedMatrix;
 pub use params::{InvalidParams, Params};
-pub use vectors::{InvalidRow, Matrix};
+pub use vectors::{InvalidRow, MAX_SQUARED_NORM, Matrix};

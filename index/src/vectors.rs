@@ -4,6 +4,7 @@ use std::fmt;
 
 use rayon::prelude::*;
 
+use crate::build::Monitor;
 use crate::file::Corrupt;
 use crate::{Distance, Metric};
 
@@ -68,19 +69,32 @@ impl fmt::Display for InvalidRow {
 
 impl std::error::Error for InvalidRow {}
 
+/// The largest squared norm of a row or a query. The squared distance of two vectors is at most twice the sum of their
+/// squared norms, so up to here every distance is a finite f32.
+pub const MAX_SQUARED_NORM: f32 = 4e37;
+
 /// Computes the inverse norms that [`Metric::Cosine`] needs (none for the others), and checks on the way that every
-/// row's squared norm is finite: no NaN, no infinity, no values whose distances overflow.
+/// row's squared norm is at most [`MAX_SQUARED_NORM`]: no NaN, no infinity, no values whose distances overflow.
+///
+/// When the monitor says to stop, the outcome means nothing.
 ///
 /// # Errors
 /// The first row that is not.
-pub(crate) fn inverse_norms(matrix: Matrix<'_>, distance: &Distance) -> Result<Vec<f32>, InvalidRow> {
+pub(crate) fn inverse_norms(
+    matrix: Matrix<'_>,
+    distance: &Distance,
+    monitor: &dyn Monitor,
+) -> Result<Vec<f32>, InvalidRow> {
     const ROWS_A_TASK: usize = 1024;
     let check = |(row, vector): (usize, &[f32])| -> Result<f32, InvalidRow> {
-        if distance.squared_norm(vector).is_finite() {
+        if monitor.is_cancelled() {
+            return Ok(0.0);
+        }
+        if distance.squared_norm(vector) <= MAX_SQUARED_NORM {
             return Ok(distance.inverse_norm(vector));
         }
         let reason = if vector.iter().all(|value| value.is_finite()) {
-            "expected values whose squares sum up to a finite f32, found a sum that overflows"
+            "expected values whose squares sum up to 4e37 at most, found more: distances would overflow"
         } else {
             "expected finite values, found NaN or an infinity"
         };

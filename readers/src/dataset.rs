@@ -101,8 +101,11 @@ pub trait Dataset: Send + Sync + fmt::Debug {
     fn info(&self) -> &DatasetInfo;
 
     /// Cuts a scan into pieces, in row order and without gaps. The default cuts at every `batch_rows`, which suits
-    /// formats that can be read from any row; a source that can only be read from its start returns one piece.
+    /// formats that can be read from any row; a source of unknown length is one piece.
     fn pieces(&self, scan: &Scan) -> Vec<Piece> {
+        if self.info().rows.exact().is_none() {
+            return vec![Piece { rows: scan.rows.clone() }];
+        }
         let step = scan.batch_rows as u64;
         let mut pieces = Vec::new();
         let mut start = scan.rows.start;

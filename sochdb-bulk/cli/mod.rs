@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 
 use crate::output::diagnostics::{self, Verbosity};
 use crate::pipeline::survive_file_size_limit;
-use crate::{Failure, sinks, stages};
+use crate::{Failure, Kind, sinks, stages};
 
 /// Embeddings in files to searchable HNSW indexes.
 #[derive(Debug, Parser)]
@@ -70,6 +70,7 @@ pub fn main() -> ExitCode {
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.kind() == Kind::Unheard => ExitCode::SUCCESS,
         Err(failure) => {
             diagnostics::failure(&failure);
             ExitCode::from(failure.exit_code())

@@ -76,6 +76,9 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     }
     let index = Index::open(&args.index).map_err(|e| open_failure(&args.index, &e))?;
     let dataset = open_queries(&args, index.dim())?;
+    if !is_stdio(&args.output) {
+        check_not_input(&args.output, &dataset.info().files)?;
+    }
     let threads = threads_or_all(args.threads);
     let queries = read_queries(&*dataset)?;
     let pool = rayon::ThreadPoolBuilder::new()
@@ -159,12 +162,13 @@ fn read_queries(dataset: &dyn Dataset) -> Result<Vec<f32>, Failure> {
 
 /// Fails if a query is so long that distances to it overflow.
 fn check_squares(batch: &Batch) -> Result<(), Failure> {
-    let overflows = |query: &[f32]| !query.iter().map(|value| value * value).sum::<f32>().is_finite();
+    let norms = index::Distance::new(index::Metric::L2);
+    let overflows = |query: &[f32]| norms.squared_norm(query) > index::MAX_SQUARED_NORM;
     match batch.vectors().position(overflows) {
         None => Ok(()),
         Some(at) => {
-            let found = "a sum that overflows";
-            Err(readers::Error::expected("values whose squares sum up to a finite f32", found)
+            let found = "more: distances would overflow";
+            Err(readers::Error::expected("values whose squares sum up to 4e37 at most", found)
                 .in_file(&*batch.origin().file)
                 .at(Position::Row(batch.origin().row + at as u64))
                 .with_help("scale the queries as the vectors of the index were")
@@ -179,7 +183,7 @@ fn write(output: &Path, bytes: &[u8]) -> Result<(), Failure> {
     }
     let file = AtomicFile::create(output)?;
     file.write_all_at(bytes, 0)?;
-    file.commit()
+    file.publish()
 }
 
 fn table(hits: &[Vec<Hit>]) -> Vec<u8> {

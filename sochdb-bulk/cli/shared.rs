@@ -6,6 +6,7 @@ use readers::{Io, Metric};
 use toml::{Table, Value};
 
 use crate::Failure;
+use crate::output::atomic::is_same_place;
 use crate::output::diagnostics::{Verbosity, say};
 use crate::output::progress::Progress;
 use crate::output::stats::{self, Destination};
@@ -199,7 +200,7 @@ fn check_stats(stats: Option<&Destination>, plan: &Plan) -> Result<(), Failure> 
             Err(Failure::refused("rows and statistics cannot both go to standard output")
                 .with_help("write the statistics to a file: --stats FILE"))
         }
-        Some(Destination::File(path)) if plan.files().contains(path) => {
+        Some(Destination::File(path)) if plan.files().iter().any(|file| is_same_place(file, path)) => {
             let message = format!("{}: output and statistics would have one name", path.display());
             Err(Failure::refused(message).with_help("write the statistics to another file"))
         }

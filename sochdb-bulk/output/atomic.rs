@@ -3,7 +3,7 @@
 //! An output is written to a file beside its place and takes that place by a rename when all of it is on the disk. On
 //! Linux that file has no name until then, so it vanishes with the process however that ends; elsewhere, and on file
 //! systems without nameless files, it is called `.NAME.PID.tmp`, is removed on failure, and what a killed process left
-//! is removed by the next run for the same output.
+//! is removed by the next run for the same output: a file that is being written is locked, and a leftover is not.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -32,16 +32,13 @@ impl AtomicFile {
         let (file, temporary) = match nameless {
             Some(file) => (file, None),
             None => {
-                let name = temporary_name(target);
-                let file = OpenOptions::new()
-                    .read(true)
-                    .write(true)
-                    .create_new(true)
-                    .open(&name)
-                    .map_err(|e| Failure::io("create a file beside it", target, &e))?;
+                let (file, name) =
+                    named_file(target).map_err(|e| Failure::io("create a file beside it", target, &e))?;
                 (file, Some(name))
             }
         };
+        // The lock says that somebody is at work on the file; file systems without locks are taken at their word.
+        let _ = file.try_lock();
         Ok(Self { file, target: target.to_path_buf(), temporary })
     }
 
@@ -93,27 +90,46 @@ impl AtomicFile {
         }
     }
 
-    /// Makes the content durable and gives the file its name, in place of any older file.
+    /// Makes the content durable, and takes the file to the last step before its name: what can fail has not failed
+    /// then. Of several files that belong together all are prepared before the first is published.
     ///
     /// # Errors
-    /// What the operating system says; the older file is untouched then.
-    pub(crate) fn commit(mut self) -> Result<(), Failure> {
-        self.try_commit().map_err(|e| self.failure(&e))
+    /// What the operating system says; the older file is untouched.
+    pub(crate) fn prepare(&mut self) -> Result<(), Failure> {
+        let named = self.file.sync_all().and_then(|()| self.name());
+        named.map_err(|e| self.failure(&e))
     }
 
-    fn try_commit(&mut self) -> io::Result<()> {
-        self.file.sync_all()?;
-        let temporary = match &self.temporary {
-            Some(temporary) => temporary.clone(),
-            None => {
-                let name = temporary_name(&self.target);
-                name_file(&self.file, &name)?;
-                self.temporary.insert(name).clone()
+    fn name(&mut self) -> io::Result<()> {
+        if self.temporary.is_some() {
+            return Ok(());
+        }
+        for name in temporary_names(&self.target) {
+            match name_file(&self.file, &name) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                named => {
+                    named?;
+                    self.temporary = Some(name);
+                    return Ok(());
+                }
             }
-        };
-        fs::rename(&temporary, &self.target)?;
-        self.temporary = None;
-        sync_folder(folder(&self.target))
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Gives the file its name, in place of any older file.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(crate) fn publish(mut self) -> Result<(), Failure> {
+        self.prepare()?;
+        let Some(temporary) = self.temporary.take() else { return Ok(()) };
+        if let Err(error) = fs::rename(&temporary, &self.target) {
+            let failure = self.failure(&error);
+            self.temporary = Some(temporary);
+            return Err(failure);
+        }
+        sync_folder(folder(&self.target)).map_err(|e| self.failure(&e))
     }
 }
 
@@ -124,6 +140,12 @@ impl Drop for AtomicFile {
             let _ = fs::remove_file(temporary);
         }
     }
+}
+
+/// Whether two paths name one place, whether or not a file is there: the same name in the same folder.
+pub(crate) fn is_same_place(a: &Path, b: &Path) -> bool {
+    let place = |path: &Path| Some((fs::canonicalize(folder(path)).ok()?, path.file_name()?.to_owned()));
+    a == b || place(a).is_some_and(|a| place(b) == Some(a))
 }
 
 /// Fails if `output` is one of the `inputs`, by whatever name or link.
@@ -188,38 +210,50 @@ fn affixes(target: &Path) -> (String, &'static str) {
     (format!(".{name}."), ".tmp")
 }
 
-fn temporary_name(target: &Path) -> PathBuf {
-    let (before, after) = affixes(target);
-    target.with_file_name(format!("{before}{}{after}", std::process::id()))
+/// Names for the file until it has its own: with the process number, and a further number where that name is taken by a
+/// process of another machine or container.
+fn temporary_names(target: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let target = target.to_path_buf();
+    let (before, after) = affixes(&target);
+    let process = std::process::id();
+    (0..100).map(move |attempt| match attempt {
+        0 => target.with_file_name(format!("{before}{process}{after}")),
+        _ => target.with_file_name(format!("{before}{process}-{attempt}{after}")),
+    })
 }
 
-/// Removes what killed processes left of earlier attempts at this output.
+/// A new file under one of the temporary names.
+fn named_file(target: &Path) -> io::Result<(File, PathBuf)> {
+    for name in temporary_names(target) {
+        match OpenOptions::new().read(true).write(true).create_new(true).open(&name) {
+            Ok(file) => return Ok((file, name)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Removes what killed processes left of earlier attempts at this output: files of the form of a temporary name that
+/// nobody holds the lock of.
 fn remove_stale(target: &Path) {
     let (before, after) = affixes(target);
     let Ok(entries) = fs::read_dir(folder(target)) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix(&before)?.strip_suffix(after));
-        if let Some(process) = process.and_then(|process| process.parse::<i32>().ok())
-            && !is_alive(process)
-        {
+        let number = name.to_str().and_then(|name| name.strip_prefix(&before)?.strip_suffix(after));
+        let is_ours =
+            number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit() || b == b'-'));
+        if is_ours && is_abandoned(&entry.path()) {
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-#[cfg(unix)]
-fn is_alive(process: i32) -> bool {
-    match rustix::process::Pid::from_raw(process) {
-        Some(pid) => rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH),
-        None => true,
-    }
-}
-
-/// Where nobody can be asked, nobody is called dead.
-#[cfg(not(unix))]
-fn is_alive(_process: i32) -> bool {
-    true
+/// Whether nobody holds the lock of a file.
+fn is_abandoned(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+        && OpenOptions::new().write(true).open(path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// A file without a name in `folder`, where the system has such.
@@ -246,8 +280,6 @@ fn descriptor_path(file: &File) -> PathBuf {
 #[cfg(target_os = "linux")]
 fn name_file(file: &File, name: &Path) -> io::Result<()> {
     use rustix::fs::{AtFlags, CWD, linkat};
-    // What stands there is an own earlier attempt: the name carries the process number.
-    let _ = fs::remove_file(name);
     Ok(linkat(CWD, descriptor_path(file), CWD, name, AtFlags::SYMLINK_FOLLOW)?)
 }
 
@@ -258,7 +290,11 @@ fn name_file(_file: &File, _name: &Path) -> io::Result<()> {
 
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    match File::open(folder) {
+        Ok(folder) => folder.sync_all(),
+        // A folder that may be written to but not read cannot be synced by anybody but the system.
+        Err(_) => Ok(()),
+    }
 }
 
 /// Folders cannot be opened as files there, and a rename is durable with the file.
@@ -308,24 +344,36 @@ mod tests {
         assert_eq!(names(dir.path()), ["x.bin"]);
         let file = AtomicFile::create(&target).unwrap();
         file.write_all_at(b"new", 0).unwrap();
-        file.commit().unwrap();
+        file.publish().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"new");
         assert_eq!(names(dir.path()), ["x.bin"]);
     }
 
-    #[cfg(unix)]
     #[test]
-    fn leftovers_of_dead_processes_are_removed_and_others_stay() {
+    fn leftovers_are_removed_and_files_at_work_stay() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("x.bin");
-        // The largest process number that Linux and macOS know is smaller.
-        fs::write(dir.path().join(".x.bin.2147483646.tmp"), "").unwrap();
-        fs::write(dir.path().join(format!(".x.bin.{}.tmp", std::process::id())), "").unwrap();
-        fs::write(dir.path().join(".y.bin.2147483646.tmp"), "").unwrap();
+        for name in [".x.bin.17.tmp", ".x.bin.17-1.tmp", ".x.bin.old.tmp", ".y.bin.17.tmp", ".x.bin.18.tmp"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let at_work = File::open(dir.path().join(".x.bin.18.tmp")).unwrap();
+        at_work.lock().unwrap();
         drop(AtomicFile::create(&target));
-        assert!(!dir.path().join(".x.bin.2147483646.tmp").exists());
-        assert!(dir.path().join(format!(".x.bin.{}.tmp", std::process::id())).exists());
-        assert!(dir.path().join(".y.bin.2147483646.tmp").exists());
+        assert_eq!(names(dir.path()), [".x.bin.18.tmp", ".x.bin.old.tmp", ".y.bin.17.tmp"]);
+    }
+
+    #[test]
+    fn a_file_with_a_name_of_its_own_goes_the_same_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("x.bin");
+        let (file, name) = named_file(&target).unwrap();
+        let (other, other_name) = named_file(&target).unwrap();
+        assert_ne!(name, other_name);
+        drop(AtomicFile { file: other, target: target.clone(), temporary: Some(other_name) });
+        let file = AtomicFile { file, target: target.clone(), temporary: Some(name) };
+        file.write_all_at(b"new", 0).unwrap();
+        file.publish().unwrap();
+        assert_eq!(names(dir.path()), ["x.bin"]);
     }
 
     #[test]

@@ -65,6 +65,8 @@ impl Destination {
 
 /// Writes the statistics of a run that ended like this.
 pub(crate) fn write(destination: &Destination, outcome: Result<&Report, &Failure>) -> Result<(), Failure> {
+    // Once more: the run itself may have put a file there by another name.
+    destination.check()?;
     let document = Document {
         schema: 1,
         status: if outcome.is_ok() { "ok" } else { "failed" },
@@ -84,7 +86,7 @@ pub(crate) fn write(destination: &Destination, outcome: Result<&Report, &Failure
 fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
     let file = atomic::AtomicFile::create(path)?;
     file.write_all_at(text.as_bytes(), 0)?;
-    file.commit()
+    file.publish()
 }
 
 /// The most memory that this process had in use at a time, where the system tells.

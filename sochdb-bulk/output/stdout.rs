@@ -4,10 +4,13 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::Failure;
 
-/// Writes a result to standard output. A reader that has gone away (`| head`) is no failure.
+/// Writes a result to standard output. A reader that has gone away (`| head`) ends the work, and is no failure.
 pub(crate) fn write(result: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    ignore_closed(out.write_all(result).and_then(|()| out.flush()))
+    out.write_all(result).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::unheard(),
+        _ => Failure::failed(format!("cannot write to standard output: {error}")),
+    })
 }
 
 /// Writes a line of text.
@@ -22,13 +25,4 @@ pub(crate) fn refuse_terminal(what: &str) -> Result<(), Failure> {
             .with_help("redirect it to a file or a pipe"));
     }
     Ok(())
-}
-
-fn ignore_closed(result: io::Result<()>) -> Result<(), Failure> {
-    match result {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::failed(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
 }

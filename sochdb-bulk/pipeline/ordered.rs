@@ -16,7 +16,7 @@ const WAITING_A_WORKER: usize = 2;
 /// Runs the flow into a sink that takes rows in order.
 ///
 /// What waits is bounded: a worker that is ahead of the consumer stops when `WAITING_A_WORKER` batches a worker wait,
-/// unless its piece is the one that the consumer is at, which may always go on. So there is no deadlock, and memory does
+/// unless its piece is the one that the consumer is at and nothing of that is ready. So there is no deadlock, and memory does
 /// not grow with the file.
 pub(super) fn run(flow: &Flow<'_>, threads: usize, writer: &mut dyn OrderedWriter) -> Result<u64, Failure> {
     let pieces = flow.pieces();
@@ -35,6 +35,7 @@ pub(super) fn run(flow: &Flow<'_>, threads: usize, writer: &mut dyn OrderedWrite
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
+                let _guard = CloseOnPanic(&belt);
                 while let Some(at) = belt.next_piece() {
                     let outcome = flow.batches(&pieces[at]).and_then(|batches| {
                         for batch in batches {
@@ -51,6 +52,7 @@ pub(super) fn run(flow: &Flow<'_>, threads: usize, writer: &mut dyn OrderedWrite
                 }
             });
         }
+        let _guard = CloseOnPanic(&belt);
         let consumed = (|| {
             while let Some(batch) = belt.take() {
                 let batch = batch?;
@@ -62,6 +64,17 @@ pub(super) fn run(flow: &Flow<'_>, threads: usize, writer: &mut dyn OrderedWrite
         belt.close();
         consumed
     })
+}
+
+/// Sends everybody home when a thread panics, so that nobody waits for what never comes; the scope passes the panic on.
+struct CloseOnPanic<'a>(&'a Belt);
+
+impl Drop for CloseOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.close();
+        }
+    }
 }
 
 /// Batches on their way from the workers to the consumer.
@@ -108,7 +121,11 @@ impl Belt {
     /// Hands over a batch of a piece, when there is room; false if nobody wants it any more.
     fn put(&self, piece: usize, batch: Result<Batch, Failure>) -> bool {
         let mut state = self.lock();
-        while !state.closed && state.waiting >= self.capacity && state.current != piece {
+        // The consumer waits for the piece that it is at, so that one may go on until something of it is ready.
+        let is_awaited = |state: &State| {
+            state.current == piece && state.ready.get(&piece).is_none_or(|(ready, _)| ready.is_empty())
+        };
+        while !state.closed && state.waiting >= self.capacity && !is_awaited(&state) {
             state = self.wait(state);
         }
         if state.closed {
@@ -131,7 +148,7 @@ impl Belt {
         let mut state = self.lock();
         loop {
             let current = state.current;
-            if current == self.pieces {
+            if current == self.pieces || state.closed {
                 return None;
             }
             if let Some((batches, complete)) = state.ready.get_mut(&current) {
@@ -155,5 +172,130 @@ impl Belt {
     fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use readers::arrow_buffer::ScalarBuffer;
+    use readers::{
+        Batches, BufferPool, DType, Dataset, DatasetInfo, Error, Origin, Piece, Position, Rows, Scan,
+    };
+
+    use super::*;
+    use crate::pipeline::Monitoring;
+    use crate::sinks::{Finish, Finished};
+
+    /// Rows that are their own numbers, in pieces of several batches; one row may be missing, in one of two ways.
+    #[derive(Debug)]
+    struct Counting {
+        info: DatasetInfo,
+        fails_at: Option<u64>,
+        panics_at: Option<u64>,
+    }
+
+    impl Counting {
+        fn new() -> Self {
+            let info = DatasetInfo {
+                format: "counting",
+                rows: Rows::Exact(1000),
+                dim: 1,
+                dtype: DType::F32,
+                metric: None,
+                has_ids: false,
+                files: Vec::new(),
+                size_bytes: 4000,
+                notes: Vec::new(),
+            };
+            Self { info, fails_at: None, panics_at: None }
+        }
+    }
+
+    impl Dataset for Counting {
+        fn info(&self) -> &DatasetInfo {
+            &self.info
+        }
+
+        fn pieces(&self, scan: &Scan) -> Vec<Piece> {
+            (0..10)
+                .map(|i| Piece { rows: scan.rows.start + i * 100..scan.rows.start + (i + 1) * 100 })
+                .collect()
+        }
+
+        fn read<'a>(&'a self, scan: &Scan, piece: &Piece, _: &'a BufferPool) -> Result<Batches<'a>, Error> {
+            let (rows, step) = (piece.rows.clone(), scan.batch_rows);
+            Ok(Box::new(rows.clone().step_by(step).map(move |first| {
+                assert_ne!(self.panics_at, Some(first), "asked to");
+                if self.fails_at == Some(first) {
+                    return Err(Error::malformed("broken").at(Position::Row(first)));
+                }
+                #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+                let values: Vec<f32> =
+                    (first..rows.end.min(first + step as u64)).map(|row| row as f32).collect();
+                let origin = Origin { file: Path::new("numbers").into(), row: first };
+                Ok(Batch::new(first, 1, ScalarBuffer::from(values), origin))
+            })))
+        }
+
+        fn check_unchanged(&self) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    /// Keeps what comes, slowly, until it has enough.
+    struct Slow {
+        taken: Vec<u64>,
+        enough: usize,
+    }
+
+    impl OrderedWriter for Slow {
+        fn append(&mut self, batch: &Batch) -> Result<(), Failure> {
+            self.taken.extend(batch.row_range());
+            std::thread::yield_now();
+            if self.taken.len() < self.enough { Ok(()) } else { Err(Failure::failed("enough")) }
+        }
+
+        fn finish(self: Box<Self>, _: &Finish<'_>) -> Result<Finished, Failure> {
+            Err(Failure::failed("not asked for"))
+        }
+    }
+
+    fn run_with(dataset: &Counting, threads: usize, enough: usize) -> (Result<u64, Failure>, Vec<u64>) {
+        let (scan, monitoring) = (Scan { rows: 0..1000, batch_rows: 7 }, Monitoring::silent());
+        let mut writer = Slow { taken: Vec::new(), enough };
+        let outcome = run(&Flow::new(dataset, &scan, &[], &monitoring), threads, &mut writer);
+        (outcome, writer.taken)
+    }
+
+    #[test]
+    fn batches_come_in_order_whatever_the_number_of_threads() {
+        for threads in [1, 2, 3, 8, 40] {
+            let (outcome, taken) = run_with(&Counting::new(), threads, usize::MAX);
+            assert_eq!(outcome.unwrap(), 1000);
+            assert!(taken.into_iter().eq(0..1000), "{threads} threads");
+        }
+    }
+
+    #[test]
+    fn a_failure_on_either_side_ends_the_run() {
+        for threads in [1, 2, 8] {
+            let broken = Counting { fails_at: Some(500), ..Counting::new() };
+            let (outcome, taken) = run_with(&broken, threads, usize::MAX);
+            assert_eq!(outcome.unwrap_err().message(), "row 500: broken");
+            assert!(taken.into_iter().eq(0..500), "{threads} threads");
+            let (outcome, _) = run_with(&Counting::new(), threads, 300);
+            assert_eq!(outcome.unwrap_err().message(), "enough");
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_reader_ends_the_run_and_does_not_hang_it() {
+        for threads in [1, 2, 8] {
+            let faulty = Counting { panics_at: Some(400), ..Counting::new() };
+            let ended = std::panic::catch_unwind(|| run_with(&faulty, threads, usize::MAX).1);
+            assert!(ended.is_err(), "{threads} threads");
+        }
     }
 }

@@ -8,13 +8,16 @@ use super::run::threads_or_all;
 use super::spec::{Source, is_stdio};
 use super::{IfExists, Pipeline, StreamInfo};
 use crate::Failure;
-use crate::output::atomic::{check_not_input, check_target};
+use crate::output::atomic::{check_not_input, check_target, is_same_place};
 use crate::sinks::AnySink;
 use crate::stages::Map;
 
 /// About so many bytes of values make a batch where nobody says how many rows: large enough that the work on a batch
 /// outweighs passing it on, small enough to stay in a core's cache.
 const BATCH_BYTES: usize = 3 << 19;
+
+/// No batch is larger, however many rows were asked for: memory is bounded, and the result does not depend on it.
+const MAX_BATCH_BYTES: usize = 64 << 20;
 
 /// Batches in flight for each thread: the one it works on and those that may wait behind it.
 const BATCHES_A_THREAD: u64 = 4;
@@ -69,7 +72,9 @@ impl Plan {
                 "rows are counted from 0, and the end is the row behind the last: `0..10` are ten rows",
             )
         })?;
-        let batch_rows = run.batch_rows.unwrap_or_else(|| (BATCH_BYTES / (info.dim * 4)).clamp(1, 1 << 16));
+        let row_bytes = info.dim * 4;
+        let batch_rows = run.batch_rows.unwrap_or_else(|| (BATCH_BYTES / row_bytes).clamp(1, 1 << 16));
+        let batch_rows = batch_rows.min((MAX_BATCH_BYTES / row_bytes).max(1));
         let rows = match info.rows {
             Rows::Exact(_) => Rows::Exact(scan_rows.end - scan_rows.start),
             _ => Rows::Unknown,
@@ -81,24 +86,29 @@ impl Plan {
         let mut inputs = info.files.clone();
         inputs.extend(text.file().map(Path::to_path_buf));
         let mut recipe_stages = Vec::new();
+        let mut stage_bytes = 0u64;
         for (stage, span) in &stages {
             inputs.extend(stage.inputs());
             recipe_stages.push(toml::Value::Table(stage.recipe()));
+            stage_bytes = stage_bytes.saturating_add(stage.memory_bytes(&stream));
             let (output, map) = stage.build(&stream).map_err(|e| text.locate(span.clone(), e))?;
             stream = output;
             maps.push((stage.name(), map));
         }
         let sink_plan = sink.plan(&stream, threads).map_err(|e| text.locate(sink_span, e))?;
         notes.extend(sink_plan.notes.iter().cloned());
-        let batch_bytes = (scan.batch_rows * info.dim.max(stream.dim) * 4) as u64;
-        let memory_bytes = sink_plan.memory_bytes
-            + threads as u64 * BATCHES_A_THREAD * batch_bytes * (1 + maps.len() as u64);
+        let memory_bytes = (sink_plan.memory_bytes).saturating_add(stage_bytes).saturating_add(stream_bytes(
+            &scan,
+            info.dim.max(stream.dim),
+            threads,
+            maps.len(),
+        ));
 
         let outputs = sink.outputs(&stream);
         for (i, output) in outputs.iter().enumerate() {
             check_target(output)?;
             check_not_input(output, &inputs)?;
-            if outputs[..i].contains(output) {
+            if outputs[..i].iter().any(|other| is_same_place(other, output)) {
                 let message = format!("{}: two outputs would have this name", output.display());
                 return Err(Failure::refused(message).with_help("choose another name for the output"));
             }
@@ -149,6 +159,25 @@ impl Plan {
     }
 }
 
+/// A bound of the memory of the stream itself: the batches in flight with their ids, once more for every stage that may
+/// change them, the list of pieces, and what any process needs.
+fn stream_bytes(scan: &Scan, dim: usize, threads: usize, stages: usize) -> u64 {
+    const PROCESS_BYTES: u64 = 6 << 20;
+    let rows = scan.rows.end - scan.rows.start;
+    let batch_rows = rows.min(scan.batch_rows as u64);
+    let batch_bytes = batch_rows.saturating_mul(dim as u64 * 4 + 8);
+    let batches = threads as u64 * BATCHES_A_THREAD * (1 + stages as u64);
+    let pieces = match rows.div_ceil(scan.batch_rows as u64) {
+        // A stream of unknown length is one piece.
+        _ if scan.rows.end == u64::MAX => 1,
+        pieces => pieces,
+    };
+    batches
+        .saturating_mul(batch_bytes)
+        .saturating_add(pieces.saturating_mul(16))
+        .saturating_add(PROCESS_BYTES)
+}
+
 /// The rows to read, as numbers of the dataset.
 fn wanted_rows(
     rows: Rows,
@@ -169,13 +198,16 @@ fn wanted_rows(
 
 /// The output that exists, if that means that there is nothing to do.
 fn existing(outputs: &[PathBuf], if_exists: IfExists) -> Result<Option<PathBuf>, Failure> {
-    // The first output is the one that a person named.
-    let Some(path) = outputs.first().filter(|path| path.exists()) else { return Ok(None) };
-    match if_exists {
-        IfExists::Replace => Ok(None),
-        IfExists::Skip => Ok(Some(path.clone())),
-        IfExists::Error => Err(Failure::refused(format!("{}: exists already", path.display()))
-            .with_help("write to another file, or replace it with --if-exists replace")),
+    // To be content with what is there, the first output has to be: the one that a person named.
+    let first = outputs.first().filter(|path| path.exists());
+    let any = outputs.iter().find(|path| path.exists());
+    match (if_exists, first, any) {
+        (IfExists::Skip, Some(path), _) => Ok(Some(path.clone())),
+        (IfExists::Error, _, Some(path)) => {
+            Err(Failure::refused(format!("{}: exists already", path.display()))
+                .with_help("write to another file, or replace it with --if-exists replace"))
+        }
+        _ => Ok(None),
     }
 }
 
@@ -201,6 +233,5 @@ fn recipe(
         table.insert("stage".to_owned(), stages.into());
     }
     table.insert("sink".to_owned(), sink.recipe().into());
-    let generator = concat!("# sochdb-bulk ", env!("CARGO_PKG_VERSION"), "\n");
-    format!("{generator}{table}")
+    table.to_string()
 }

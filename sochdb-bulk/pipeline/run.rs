@@ -134,9 +134,13 @@ impl Plan {
         let finished = finished?;
         // The vectors may have been used in place until now: what somebody changed meanwhile is in the output.
         self.dataset.check_unchanged()?;
+        let mut files = finished.files;
+        for file in &mut files {
+            flow.sink_clock.time(|| file.prepare())?;
+        }
         cancel.check()?;
-        for file in finished.files {
-            flow.sink_clock.time(|| file.commit())?;
+        for file in files {
+            file.publish()?;
         }
         report.outputs = finished.outputs;
         report.elapsed_secs = start.elapsed().as_secs_f64();

@@ -1,5 +1,7 @@
 //! The index: the one sink that builds.
 
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use index::file::{Contents, VECTORS_OFFSET, Vectors};
@@ -157,7 +159,9 @@ impl PositionalWriter for HnswFile {
                 .map_err(|e| build_failure(&e, &job.input, finish.cancel))?;
             finish.cancel.check()?;
             let contents = Contents { built: &built, vectors, ids: ids.as_deref(), recipe: &job.recipe };
-            let written = index::file::write(&mut file.file(), &contents).map_err(|e| file.failure(&e))?;
+            let written =
+                index::file::write(&mut Stoppable { file: file.file(), cancel: finish.cancel }, &contents)
+                    .map_err(|e| finish.cancel.check().err().unwrap_or_else(|| file.failure(&e)))?;
             Ok::<_, Failure>((built, written.header))
         };
         let (built, header) = pool.install(|| match &job.matrix {
@@ -225,6 +229,33 @@ fn refuse_duplicates(ids: &[u64], input: &StreamInfo) -> Result<(), Failure> {
     let file = input.ids_file.as_ref().unwrap_or(&input.source).display();
     Err(Failure::failed(format!("{file}: expected another id for each row, {found}"))
         .with_help("remove one of the rows, or leave the ids away to number the rows"))
+}
+
+/// A file whose writing ends with an error when it is time to stop.
+struct Stoppable<'a> {
+    file: &'a File,
+    cancel: &'a Cancel,
+}
+
+impl Write for Stoppable<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        /// Small enough to be written in a moment.
+        const MOST_BYTES: usize = 8 << 20;
+        if self.cancel.is_set() {
+            return Err(io::Error::other("stopped"));
+        }
+        self.file.write(&bytes[..bytes.len().min(MOST_BYTES)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for Stoppable<'_> {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.file.seek(position)
+    }
 }
 
 /// Tells the index engine's progress to the person, and the person's Ctrl-C to the engine.

@@ -76,6 +76,12 @@ impl Sink for RawF32Sink {
             return Ok(SinkPlan { uses_stdout: true, ..SinkPlan::default() });
         }
         let mut plan = SinkPlan::default();
+        let stale = self.path.with_file_name(IDS);
+        if input.ids_are_positions() && stale.exists() {
+            let message = format!("{}: would be taken for the ids of these vectors", stale.display());
+            return Err(Failure::refused(message)
+                .with_help("write to a folder of its own, or remove that file if nothing needs it"));
+        }
         if let Some(ids) = self.ids_path(input) {
             // An id file beside another file of vectors belongs to that one.
             if ids.exists() && !self.is_alone() {

@@ -26,6 +26,8 @@ pub struct Ids {
 
 crate::register_stage!(Ids);
 
+const ID_BYTES: u64 = 8;
+
 impl Stage for Ids {
     const NAME: &'static str = "ids";
     const SUMMARY: &'static str =
@@ -42,6 +44,11 @@ impl Stage for Ids {
 
     fn replaces_ids(&self) -> bool {
         true
+    }
+
+    fn memory_bytes(&self, input: &StreamInfo) -> u64 {
+        let listed = self.path.as_ref().and(input.source_rows.exact()).unwrap_or_default();
+        listed.saturating_mul(ID_BYTES)
     }
 
     fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Box<dyn Map>), Failure> {

@@ -43,6 +43,12 @@ pub trait Stage: DeserializeOwned + Serialize + JsonSchema + fmt::Debug + Send +
         false
     }
 
+    /// The memory that the stage keeps for the whole run, in bytes; what it takes for a batch is counted anyway.
+    fn memory_bytes(&self, input: &StreamInfo) -> u64 {
+        let _ = input;
+        0
+    }
+
     /// Checks the stream that comes in, and says what goes out and how.
     ///
     /// # Errors
@@ -69,6 +75,8 @@ pub trait AnyStage: fmt::Debug + Send + Sync {
     fn inputs(&self) -> Vec<PathBuf>;
     /// As [`Stage::replaces_ids`].
     fn replaces_ids(&self) -> bool;
+    /// As [`Stage::memory_bytes`].
+    fn memory_bytes(&self, input: &StreamInfo) -> u64;
     /// As [`Stage::build`].
     ///
     /// # Errors
@@ -93,6 +101,10 @@ impl<T: Stage> AnyStage for T {
 
     fn replaces_ids(&self) -> bool {
         Stage::replaces_ids(self)
+    }
+
+    fn memory_bytes(&self, input: &StreamInfo) -> u64 {
+        Stage::memory_bytes(self, input)
     }
 
     fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Box<dyn Map>), Failure> {

@@ -201,9 +201,6 @@ impl LevelBuilder<'_> {
                 _ if done < above => done.min(batch_limit(order.len())).min(above - done),
                 _ => done.min(batch_limit(order.len())).min(order.len() - done),
             };
-            if self.monitor.is_cancelled() {
-                return Err(Stopped);
-            }
             let batch = &order[done..done + size];
             let way = match done {
                 0 => Way::Exact(batch),
@@ -215,11 +212,17 @@ impl LevelBuilder<'_> {
                 .with_max_len(4)
                 .map(|&slot| {
                     self.scratches.with(|scratch| {
+                        if self.monitor.is_cancelled() {
+                            return Vec::new();
+                        }
                         // Rows in memory are never corrupt.
                         self.choose(slot, way, &lists, scratch).unwrap_or_default()
                     })
                 })
                 .collect();
+            if self.monitor.is_cancelled() {
+                return Err(Stopped);
+            }
             self.link(batch, &chosen, &mut lists);
             done += size;
             if level == 0 {

@@ -20,7 +20,7 @@ pub trait Monitor: Sync {
         let _ = rows;
     }
 
-    /// Whether the build should stop as soon as it can. Asked every few thousand rows at the least.
+    /// Whether the build should stop as soon as it can. Asked for nearly every row, so it should be quick.
     fn is_cancelled(&self) -> bool {
         false
     }
@@ -122,7 +122,8 @@ pub struct Built {
 /// An upper bound of the memory of [`build`] and the writing of its file, in bytes, besides the rows themselves (which
 /// usually are a mapped file): with `n` rows, `T` threads and the insertion builder
 /// `n * (4 M0 neighbours + 4 M0 distances + 4 inverse norm + 17 order, hash and repair) + n / (M - 1) * (8 M + 24) upper
-/// levels + T * (n visited + 256 KiB scratch) + 16 MiB`.
+/// levels + batch * (40 M + 24) links of a batch of n / 250 rows (64 to 16,384) + T * (n visited + 16 ef_construction +
+/// 256 KiB scratch) + 16 MiB`.
 pub fn memory_bytes(builder: &dyn GraphBuilder, params: &Params, rows: u64, threads: usize) -> u64 {
     const FIXED_BYTES: u64 = 16 << 20;
     let beside_the_builder = rows * (4 + 17);
@@ -147,11 +148,11 @@ pub fn build(
         return Err(BuildError::TooManyRows(matrix.rows()));
     }
     let distance = Distance::new(params.metric);
-    let inverse_norms = inverse_norms(matrix, &distance).map_err(BuildError::Row)?;
-    if monitor.is_cancelled() {
-        return Err(BuildError::Cancelled);
-    }
-    let copies = Copies::find(matrix);
+    let go_on = || if monitor.is_cancelled() { Err(BuildError::Cancelled) } else { Ok(()) };
+    let inverse_norms = inverse_norms(matrix, &distance, monitor).map_err(BuildError::Row)?;
+    go_on()?;
+    let copies = Copies::find(matrix, monitor);
+    go_on()?;
     let input = BuildInput {
         rows: PlainRows { matrix, inverse_norms: &inverse_norms },
         distance,
@@ -258,7 +259,7 @@ mod tests {
         for metric in [Metric::L2, Metric::Cosine, Metric::Ip] {
             let params = Params { m: 6, ef_construction: 30, ..Params::new(metric) };
             let graph_by = |distance: Distance| {
-                let inverse_norms = inverse_norms(matrix, &distance).unwrap();
+                let inverse_norms = inverse_norms(matrix, &distance, &Unmonitored).unwrap();
                 let input = BuildInput {
                     rows: PlainRows { matrix, inverse_norms: &inverse_norms },
                     distance,

@@ -77,11 +77,8 @@ fn connect_level(
     walk.from(entry, None, layer);
     let mut scratch = Scratch::default();
     let mut repaired = 0;
-    let slots: Box<dyn Iterator<Item = u32>> = match (&layer.rows, level) {
-        (None, _) => Box::new(input.members[0].clone().into_iter()),
-        (Some(rows), _) => Box::new((0u32..).take(rows.len())),
-    };
-    for slot in slots {
+    for (at, &row) in (0u32..).zip(&input.members[level]) {
+        let slot = if level == 0 { row } else { at };
         if walk.has_reached(slot) {
             continue;
         }

@@ -36,7 +36,7 @@ pub enum InstructionSet {
     Scalar,
     /// AVX2 and FMA, x86-64.
     Avx2,
-    /// AVX-512 F, x86-64.
+    /// AVX-512 F and DQ, x86-64.
     Avx512,
 }
 
@@ -50,6 +50,7 @@ impl InstructionSet {
         static BEST: OnceLock<InstructionSet> = OnceLock::new();
         *BEST.get_or_init(|| {
             let most = std::env::var("SOCHDB_BULK_INSTRUCTIONS").ok();
+            let most = most.as_deref().map(str::to_ascii_lowercase);
             let most = Self::ALL.iter().position(|set| most.as_deref() == Some(set.name()));
             let allowed = &Self::ALL[..=most.unwrap_or(Self::ALL.len() - 1)];
             allowed.iter().rev().copied().find(|set| set.kernels().is_some()).unwrap_or(Self::Scalar)

@@ -157,7 +157,7 @@ impl Header {
         self.sections.iter().find(|section| section.kind == kind)
     }
 
-    /// The share of the rows that search can return, 0 to 1: reachable nodes and their copies, of all rows.
+    /// The share of the nodes of level 0 that can be reached there from the entry point, 0 to 1.
     #[expect(clippy::cast_precision_loss, reason = "a share for people")]
     pub fn reachable_share(&self) -> f64 {
         let nodes = self.levels[0].nodes;

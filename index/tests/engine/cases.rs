@@ -246,7 +246,7 @@ fn rows_that_have_no_distances_are_refused_by_number() {
             (f32::NEG_INFINITY, "row 1203: expected finite values, found NaN or an infinity"),
             (
                 -1e20,
-                "row 1203: expected values whose squares sum up to a finite f32, found a sum that overflows",
+                "row 1203: expected values whose squares sum up to 4e37 at most, found more: distances would overflow",
             ),
         ] {
             let mut values = good.clone();
