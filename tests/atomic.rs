@@ -277,7 +277,10 @@ fn disturbed(job: &Job, change: &dyn Fn(&Dir)) -> Vec<(ExitStatus, String)> {
         std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut stderr).unwrap();
         let new = job.new_files(&format!("after {part}: {status} {stderr}"));
         assert_eq!(new == 1, status.success(), "{status} {stderr}");
-        assert_eq!(job.others(), [""; 0], "{status} {stderr}");
+        // A process that died leaves its file where files cannot be nameless; the next run removes it.
+        if cfg!(target_os = "linux") || status.code().is_some() {
+            assert_eq!(job.others(), [""; 0], "{status} {stderr}");
+        }
         ends.push((status, stderr));
     }
     job.dir.write("a.npy", &input);
