@@ -10,7 +10,7 @@ use readers::{Batch, BufferPool, Dataset, FormatDescriptor, Input, Position, Sca
 use super::info::open_failure;
 use super::shared::{parse_format, parse_threads};
 use crate::Failure;
-use crate::output::atomic::{AtomicFile, check_not_input, check_target};
+use crate::output::atomic::{check_not_input, check_target, write_file};
 use crate::output::diagnostics::{Verbosity, say};
 use crate::output::{stdout, units};
 use crate::pipeline::{is_stdio, threads_or_all};
@@ -181,27 +181,26 @@ fn write(output: &Path, bytes: &[u8]) -> Result<(), Failure> {
     if is_stdio(output) {
         return stdout::write(bytes);
     }
-    let file = AtomicFile::create(output)?;
-    file.write_all_at(bytes, 0)?;
-    file.publish()
+    write_file(output, bytes)
 }
 
 fn table(hits: &[Vec<Hit>]) -> Vec<u8> {
-    let mut out = String::from("query  rank                    id  distance\n");
-    for (query, hits) in hits.iter().enumerate() {
-        for (rank, hit) in hits.iter().enumerate() {
-            out += &format!("{query:>5}  {:>4}  {:>20}  {:.6}\n", rank + 1, hit.id, hit.distance);
-        }
-    }
-    out.into_bytes()
+    lines("query  rank                    id  distance\n", hits, |query, rank, hit| {
+        format!("{query:>5}  {rank:>4}  {:>20}  {:.6}\n", hit.id, hit.distance)
+    })
 }
 
 fn tsv(hits: &[Vec<Hit>]) -> Vec<u8> {
-    let mut out = String::from("query\trank\tid\tdistance\n");
+    lines("query\trank\tid\tdistance\n", hits, |query, rank, hit| {
+        format!("{query}\t{rank}\t{}\t{}\n", hit.id, hit.distance)
+    })
+}
+
+/// A heading, and a line for every hit: of its query counted from 0, and its rank counted from 1.
+fn lines(heading: &str, hits: &[Vec<Hit>], line: impl Fn(usize, usize, &Hit) -> String) -> Vec<u8> {
+    let mut out = heading.to_owned();
     for (query, hits) in hits.iter().enumerate() {
-        for (rank, hit) in hits.iter().enumerate() {
-            out += &format!("{query}\t{}\t{}\t{}\n", rank + 1, hit.id, hit.distance);
-        }
+        out.extend((1..).zip(hits).map(|(rank, hit)| line(query, rank, hit)));
     }
     out.into_bytes()
 }

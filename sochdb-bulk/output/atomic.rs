@@ -142,6 +142,16 @@ impl Drop for AtomicFile {
     }
 }
 
+/// Writes a whole file at once.
+///
+/// # Errors
+/// As the steps of [`AtomicFile`].
+pub(crate) fn write_file(target: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let file = AtomicFile::create(target)?;
+    file.write_all_at(bytes, 0)?;
+    file.publish()
+}
+
 /// Whether two paths name one place, whether or not a file is there: the same name in the same folder.
 pub(crate) fn is_same_place(a: &Path, b: &Path) -> bool {
     let place = |path: &Path| Some((fs::canonicalize(folder(path)).ok()?, path.file_name()?.to_owned()));

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -79,14 +79,8 @@ pub(crate) fn write(destination: &Destination, outcome: Result<&Report, &Failure
         .map_err(|e| Failure::failed(format!("cannot write the statistics: {e}")))?;
     match destination {
         Destination::Stdout => stdout::line(&text),
-        Destination::File(path) => write_file(path, &format!("{text}\n")),
+        Destination::File(path) => atomic::write_file(path, format!("{text}\n").as_bytes()),
     }
-}
-
-fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
-    let file = atomic::AtomicFile::create(path)?;
-    file.write_all_at(text.as_bytes(), 0)?;
-    file.publish()
 }
 
 /// The most memory that this process had in use at a time, where the system tells.

@@ -34,7 +34,9 @@ pub(crate) fn seconds(secs: f64) -> String {
     } else if secs < 100.0 {
         format!("{secs:.1} s")
     } else {
-        format!("{:.0}m {:02.0}s", (secs / 60.0).floor(), secs % 60.0)
+        // Rounded first: 119.7 are two minutes, not one and sixty seconds.
+        let whole = secs.round();
+        format!("{:.0}m {:02.0}s", (whole / 60.0).floor(), whole % 60.0)
     }
 }
 
@@ -46,6 +48,6 @@ mod tests {
     fn numbers_read_well() {
         assert_eq!((count(0), count(999), count(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
         assert_eq!((bytes(0), bytes(1023), bytes(1536)), ("0 B".into(), "1023 B".into(), "1.5 KiB".into()));
-        assert_eq!((seconds(0.0336), seconds(12.34), seconds(245.2)).2, "4m 05s");
+        assert_eq!([0.0336, 12.34, 245.2, 119.7].map(seconds), ["0.034 s", "12.3 s", "4m 05s", "2m 00s"]);
     }
 }
