@@ -28,6 +28,7 @@
 
 mod beam;
 mod build;
+mod codes;
 mod copies;
 mod distance;
 pub mod file;
@@ -43,7 +44,7 @@ mod vectors;
 mod visited;
 
 pub use build::{
-    BuildError, BuildInput, Built, GraphBuilder, InsertBuilder, Monitor, Stopped, Unmonitored, build,
+    BuildError, BuildInput, Built, GraphBuilder, InsertBuilder, Monitor, PartitionBuilder, Stopped, Unmonitored, build,
     memory_bytes,
 };
 pub use distance::{Distance, InstructionSet};

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 
-use memmap2::{Mmap, MmapOptions};
+use memmap2::{Mmap, MmapMut, MmapOptions};
 
 use crate::Matrix;
 
@@ -51,5 +51,41 @@ impl MappedMatrix {
     pub fn matrix(&self) -> Matrix<'_> {
         // A map begins on a page, or at `offset` in one, which is a multiple of 4.
         Matrix::new(bytemuck::cast_slice(&self.map), self.dim)
+    }
+}
+
+/// Zeroed memory that begins on a page, in huge pages where the system has them: random reads miss fewer addresses.
+#[derive(Debug)]
+pub(crate) enum AnonymousBytes {
+    Mapped(MmapMut),
+    /// Where nothing is to be mapped, or the system does not let.
+    Plain(Vec<u8>),
+}
+
+impl AnonymousBytes {
+    pub(crate) fn new(bytes: usize) -> Self {
+        match MmapMut::map_anon(bytes) {
+            Ok(map) if bytes > 0 => {
+                // Only a wish: without huge pages everything works the same.
+                #[cfg(target_os = "linux")]
+                let _ = map.advise(memmap2::Advice::HugePage);
+                Self::Mapped(map)
+            }
+            _ => Self::Plain(vec![0; bytes]),
+        }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Plain(bytes) => bytes,
+        }
+    }
+
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Plain(bytes) => bytes,
+        }
     }
 }

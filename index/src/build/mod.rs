@@ -1,11 +1,13 @@
 //! From rows to a graph.
 
 mod insert;
+mod partition;
 mod repair;
 
 use std::fmt;
 
 pub use insert::InsertBuilder;
+pub use partition::PartitionBuilder;
 
 use crate::copies::Copies;
 use crate::graph::{Graph, MAX_ROWS};
