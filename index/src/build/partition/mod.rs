@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use self::carve::{Carving, carve};
 use self::choose::{ChooseScratch, Chooser};
 use self::leaf::{LeafScratch, compare_all};
+use self::near::Near;
 use self::reservoir::Reservoirs;
 use super::{BuildInput, GraphBuilder, Monitor, Stopped};
 use crate::Params;
@@ -64,11 +65,11 @@ impl GraphBuilder for PartitionBuilder {
         eprintln!("codes {:.3}", t.elapsed().as_secs_f64());
         let effort = effort(&input.params);
         let t = std::time::Instant::now();
-        let margin = env("MARGIN", choose::margin(input, codes.view()) as usize) as i32;
+        let (margin, slope) = choose::margin(input, codes.view()); let margin = env("MARGIN", margin as usize) as i32;
         eprintln!("margin {margin} {:.3} scale {}", t.elapsed().as_secs_f64(), codes.quantizer.scale);
         let mut layers = Vec::new();
         for level in 0..input.members.len() {
-            layers.push(LevelBuilder { margin, input, codes: &codes, effort, level, monitor }.build()?);
+            layers.push(LevelBuilder { margin, slope, input, codes: &codes, effort, level, monitor }.build()?);
         }
         let top = &input.members[input.members.len() - 1];
         let entry = (0..top.len() as u32).min_by_key(|&p| (hash(!input.params.seed, u64::from(top[p as usize])), p));
@@ -79,6 +80,7 @@ impl GraphBuilder for PartitionBuilder {
 
 struct LevelBuilder<'a> {
     margin: i32,
+    slope: f64,
     input: &'a BuildInput<'a>,
     codes: &'a Codes,
     effort: Effort,
@@ -148,7 +150,7 @@ impl LevelBuilder<'_> {
         lap("group");
         let slots = if level == 0 { input.rows.matrix.rows() } else { members.len() };
         let mut neighbours = vec![NONE; slots * m];
-        let merge = |position: u32, list: &mut [u32], merged: &mut Vec<Candidate>, kept: &mut Vec<Candidate>| {
+        let merge = |position: u32, list: &mut [u32], merged: &mut Vec<Candidate>, kept: &mut Vec<Candidate>, near: &mut Vec<Near>, scratch: &mut ChooseScratch| {
             let p = position as usize;
             merged.clear();
             merged.extend_from_slice(forward_of[p]);
@@ -156,7 +158,9 @@ impl LevelBuilder<'_> {
             merged.sort_unstable();
             merged.dedup();
             let chosen = if merged.len() <= m { &*merged } else {
-                chooser.prune(row, merged, m, kept, &mut ChooseScratch::default());
+                near.clear();
+                near.extend(merged.iter().map(|c| Near::new((f64::from(c.distance()) * self.slope) as i32, c.node())));
+                *kept = chooser.choose(position, near, row, m, scratch);
                 &*kept
             };
             for (place, c) in list.iter_mut().zip(chosen) {
@@ -167,10 +171,10 @@ impl LevelBuilder<'_> {
             let mut merged = Vec::new();
             let mut kept = Vec::new();
             for (position, &slot) in members.iter().enumerate() {
-                merge(position as u32, &mut neighbours[slot as usize * m..][..m], &mut merged, &mut kept);
+                merge(position as u32, &mut neighbours[slot as usize * m..][..m], &mut merged, &mut kept, &mut Vec::new(), &mut ChooseScratch::default());
             }
         } else {
-            neighbours.par_chunks_mut(m).enumerate().with_min_len(64).for_each_init(|| (Vec::new(), Vec::new()), |(merged, kept), (p, list)| merge(p as u32, list, merged, kept));
+            neighbours.par_chunks_mut(m).enumerate().with_min_len(64).for_each_init(|| (Vec::new(), Vec::new(), Vec::new(), ChooseScratch::default()), |(merged, kept, near, scratch), (p, list)| merge(p as u32, list, merged, kept, near, scratch));
         }
         lap("reverse");
         eprintln!("leaves {} mean {:.0} sumsq/row {:.0} forward {:.2}", leaves.len(), leaves.iter().map(Vec::len).sum::<usize>() as f64 / leaves.len() as f64,
