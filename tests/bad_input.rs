@@ -614,6 +614,10 @@ fn statistics_and_hits_never_replace_what_was_read_or_written() {
     t.dir.ok("build-index -i a.npy -o i.hnsw");
     t.case("query -i i.hnsw -q a.npy -o a.npy", 2, &["a.npy", "the output is an input"]);
     t.case("query -i i.hnsw -q a.npy -o i.hnsw", 2, &["i.hnsw", "the output is an input"]);
+    t.case("query -i i.hnsw -q a.npy --stats a.npy", 2, &["a.npy"]);
+    t.case("query -i i.hnsw -q a.npy --stats i.hnsw", 2, &["i.hnsw"]);
+    t.case("query -i i.hnsw -q a.npy -o hits --stats ./hits", 2, &["./hits", "one name"]);
+    t.case("query -i i.hnsw -q a.npy --stats json", 2, &["hits and statistics", "--stats FILE"]);
     t.finish();
 }
 
@@ -625,6 +629,7 @@ fn statistics_that_cannot_be_written_are_found_out_before_the_work() {
     t.case("build-index -i a.npy -o o.hnsw --stats folder", 2, &["folder"]);
     t.dir.ok("build-index -i a.npy -o i.hnsw");
     t.case("query -i i.hnsw -q a.npy -o no/such/hits", 2, &["no/such/hits"]);
+    t.case("query -i i.hnsw -q a.npy --stats no/such/s.json", 2, &["no/such/s.json"]);
     t.finish();
 }
 

@@ -231,6 +231,51 @@ fn statistics_are_one_json_object() {
 }
 
 #[test]
+fn statistics_of_a_query_say_how_it_was_searched() {
+    let dir = dir();
+    dir.ok("build-index -i a.npy -o o.hnsw -t 2");
+    let expected = dir.ok("query -i o.hnsw -q a.npy -k 3 -e 40 -f json").stdout;
+    let of = |words: &str| {
+        let stats =
+            dir.ok(&format!("query -i o.hnsw -q a.npy -k 3 -f json -o hits {words} --stats json")).json();
+        assert_eq!((&stats["schema"], &stats["status"]), (&json!(1), &json!("ok")));
+        assert_eq!(stats["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!((&stats["queries"], &stats["k"]), (&json!(300), &json!(3)));
+        let number = |name: &str| stats[name].as_f64().unwrap_or_else(|| panic!("{name}: {stats}"));
+        assert!(number("open_secs") > 0.0 && number("search_secs") > 0.0, "{stats}");
+        assert!((number("queries_per_sec") * number("search_secs") - 300.0).abs() < 1e-3, "{stats}");
+        (number("distances_per_query"), stats)
+    };
+    let (narrow, stats) = of("-e 40 -t 2");
+    assert_eq!((&stats["ef_search"], &stats["threads"]), (&json!(40), &json!(2)));
+    assert_eq!(difference(&dir.read("hits"), &expected), None);
+    assert!((40.0..=300.0).contains(&narrow), "{narrow}");
+    // The count is a matter of the search, not of who searches.
+    assert_eq!(of("-e 40 -t 1").0, narrow);
+    assert!(of("-e 150 -t 2").0 > narrow);
+    // A beam as wide as the index looks at every row once; ef is at least k.
+    assert_eq!(of("-e 300").0, 300.0);
+    assert_eq!(of("-e 1").1["ef_search"], 3);
+
+    // In a file, beside the hits on standard output.
+    let output = dir.ok("query -i o.hnsw -q a.npy -k 3 -e 40 -f json -t 1 --stats s.json");
+    assert_eq!((difference(&output.stdout, &expected), output.stderr.as_str()), (None, ""));
+    let stats: Value = serde_json::from_slice(&dir.read("s.json")).unwrap();
+    assert_eq!((&stats["status"], &stats["distances_per_query"]), (&json!("ok"), &json!(narrow)));
+    // Nothing asked, nothing computed.
+    dir.write("none.npy", npy_f32(8, &[]));
+    let stats = dir.ok("query -i o.hnsw -q none.npy -f json -o hits --stats json").json();
+    assert_eq!((&stats["queries"], &stats["distances_per_query"]), (&json!(0), &Value::Null));
+
+    // A query that fails says so there, too.
+    dir.write("nan.npy", npy_f32(8, &[f32::NAN; 8]));
+    assert_eq!(dir.run("query -i o.hnsw -q nan.npy --stats s.json").code, Some(1));
+    let stats: Value = serde_json::from_slice(&dir.read("s.json")).unwrap();
+    assert_eq!((&stats["status"], &stats["queries"]), (&json!("failed"), &Value::Null));
+    assert!(stats["error"].as_str().unwrap().contains("row 0, column 0"), "{stats}");
+}
+
+#[test]
 fn results_go_to_stdout_and_everything_else_to_stderr() {
     let dir = dir();
     let build = dir.ok("build-index -i a.npy -o o.hnsw");

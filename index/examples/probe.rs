@@ -12,8 +12,8 @@ fn main() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let m = Matrix::new(&base, dim);
     let t = Instant::now();
-    let built = pool.install(|| build(m, &Params::new(metric), if std::env::var_os("INSERT").is_some() { &InsertBuilder as &dyn GraphBuilder } else { &PartitionBuilder }, &Unmonitored)).unwrap();
-    println!("{:?} build {:.2}s levels {:?} repaired {} copies {} digest {:x}", InstructionSet::best(), t.elapsed().as_secs_f64(), built.level_rows(), built.repaired_nodes(), built.copies(), built.graph_digest());
+    let built = pool.install(|| build(m, &Params::new(metric), if std::env::var_os("INSERT").is_some() { &InsertBuilder as &dyn GraphBuilder } else if std::env::var_os("FORCE").is_some() { &PartitionBuilder } else { &AutoBuilder }, &Unmonitored)).unwrap();
+    println!("{:?} build {:.2}s levels {:?} repaired {} copies {} {} digest {:x}", InstructionSet::best(), t.elapsed().as_secs_f64(), built.level_rows(), built.repaired_nodes(), built.copies(), built.how(), built.graph_digest());
     let p = format!("{dir}/{name}.hnsw");
     let t = Instant::now();
     let w = pool.install(|| file::write(&mut std::fs::File::create(&p).unwrap(), &file::Contents { built: &built, vectors: file::Vectors::Elsewhere(m), ids: None, recipe: "x = 1\n" })).unwrap();

@@ -1,14 +1,18 @@
 //! `query`: the nearest rows of an index for each row of a file.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::ValueEnum;
+use index::file::Corrupt;
 use index::{Hit, Index};
+use rayon::prelude::*;
 use readers::formats::npy_header;
 use readers::{Batch, BufferPool, Dataset, FormatDescriptor, Input, Position, Scan, check_named, detect};
+use serde::Serialize;
 
 use super::info::open_failure;
-use super::shared::{parse_format, parse_threads};
+use super::shared::{Stats, StatsFlag, parse_format, parse_threads};
 use crate::Failure;
 use crate::output::atomic::{check_not_input, check_target, write_file};
 use crate::output::diagnostics::{Verbosity, say};
@@ -52,6 +56,9 @@ pub(super) struct Args {
     /// Number of threads (0 = one for each core)
     #[arg(short, long, value_name = "N", default_value = "0", value_parser = parse_threads)]
     threads: usize,
+
+    #[command(flatten)]
+    stats: StatsFlag,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -66,7 +73,42 @@ enum Format {
     Npy,
 }
 
+/// What a query did, for `--stats`.
+#[derive(Debug, Serialize)]
+struct Report {
+    queries: usize,
+    k: u32,
+    /// As it was used: at least k.
+    ef_search: u32,
+    threads: usize,
+    /// Opening the index, which checks its graph.
+    open_secs: f64,
+    /// Searching alone; vectors of the index are checked when the first search comes to them.
+    search_secs: f64,
+    queries_per_sec: f64,
+    /// None without queries.
+    distances_per_query: Option<f64>,
+}
+
 pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
+    let mut stats = Stats::new(&args.stats)?;
+    let outcome = search(&args, &mut stats);
+    let report = stats.write(outcome)?;
+    let line = format!(
+        "{} queries, k {}, ef {}, in {}",
+        units::count(report.queries as u64),
+        report.k,
+        report.ef_search,
+        units::seconds(report.search_secs)
+    );
+    say(Verbosity::Verbose, verbosity, &line);
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "rates and means, of less than 2^53 things")]
+fn search(args: &Args, stats: &mut Stats) -> Result<Report, Failure> {
+    let on_stdout = is_stdio(&args.output).then_some("hits");
+    stats.keep_off(&[args.output.clone(), args.index.clone(), args.query.clone()], on_stdout)?;
     if args.format == Format::Npy && is_stdio(&args.output) {
         stdout::refuse_terminal("a .npy file")?;
     }
@@ -74,8 +116,11 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
         check_target(&args.output)?;
         check_not_input(&args.output, [&args.index, &args.query])?;
     }
+    let start = Instant::now();
     let index = Index::open(&args.index).map_err(|e| open_failure(&args.index, &e))?;
-    let dataset = open_queries(&args, index.dim())?;
+    let open_secs = start.elapsed().as_secs_f64();
+    let dataset = open_queries(args, index.dim())?;
+    stats.keep_off(&dataset.info().files, None)?;
     if !is_stdio(&args.output) {
         check_not_input(&args.output, &dataset.info().files)?;
     }
@@ -85,12 +130,11 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
         .num_threads(threads)
         .build()
         .map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))?;
-    let start = std::time::Instant::now();
-    let matrix = index::Matrix::new(&queries, index.dim());
-    let hits = pool
-        .install(|| index.search_all(matrix, args.k as usize, args.ef as usize))
+    let start = Instant::now();
+    let (hits, distances) = pool
+        .install(|| search_all(&index, &queries, args))
         .map_err(|e| Failure::failed(format!("{}: {e}", args.index.display())))?;
-    let elapsed_secs = start.elapsed().as_secs_f64();
+    let search_secs = start.elapsed().as_secs_f64();
     let out = match args.format {
         Format::Table => table(&hits),
         Format::Json => json(&hits),
@@ -98,15 +142,39 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
         Format::Npy => npy(&hits),
     };
     write(&args.output, &out)?;
-    let line = format!(
-        "{} queries, k {}, ef {}, in {}",
-        units::count(hits.len() as u64),
-        args.k,
-        args.ef.max(args.k),
-        units::seconds(elapsed_secs)
-    );
-    say(Verbosity::Verbose, verbosity, &line);
-    Ok(())
+    let count = hits.len() as f64;
+    Ok(Report {
+        queries: hits.len(),
+        k: args.k,
+        ef_search: args.ef.max(args.k),
+        threads,
+        open_secs,
+        search_secs,
+        queries_per_sec: count / search_secs.max(1e-9),
+        distances_per_query: (!hits.is_empty()).then(|| distances as f64 / count),
+    })
+}
+
+/// The hits of every query, in the order of the queries, and how many distances were computed for all of them.
+fn search_all(index: &Index, queries: &[f32], args: &Args) -> Result<(Vec<Vec<Hit>>, u64), Corrupt> {
+    /// Enough that a thread seldom asks for more, few enough that all threads end together.
+    const CHUNK_ROWS: usize = 16;
+    let chunks: Vec<(Vec<Vec<Hit>>, u64)> = queries
+        .par_chunks(CHUNK_ROWS * index.dim())
+        .map_init(
+            || index.searcher(),
+            |searcher, chunk| {
+                let before = searcher.distances_computed();
+                let hits: Result<_, Corrupt> = chunk
+                    .chunks_exact(index.dim())
+                    .map(|query| searcher.search(query, args.k as usize, args.ef as usize))
+                    .collect();
+                Ok((hits?, searcher.distances_computed() - before))
+            },
+        )
+        .collect::<Result<_, Corrupt>>()?;
+    let distances = chunks.iter().map(|(_, distances)| distances).sum();
+    Ok((chunks.into_iter().flat_map(|(hits, _)| hits).collect(), distances))
 }
 
 fn open_queries(args: &Args, dim: usize) -> Result<Box<dyn Dataset>, Failure> {

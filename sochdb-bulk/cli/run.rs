@@ -33,7 +33,7 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     let mut pipeline = Pipeline::parse(read(&args.file)?)?;
     pipeline.run.threads = args.run.threads.unwrap_or(pipeline.run.threads);
     pipeline.run.if_exists = args.run.if_exists.unwrap_or(pipeline.run.if_exists);
-    run_pipeline(pipeline, args.run.stats.as_deref(), verbosity)
+    run_pipeline(pipeline, &args.run.stats, verbosity)
 }
 
 fn read(path: &Path) -> Result<Text, Failure> {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use readers::{Io, Metric};
+use serde::Serialize;
 use toml::{Table, Value};
 
 use crate::Failure;
@@ -11,7 +12,7 @@ use crate::output::diagnostics::{Verbosity, say};
 use crate::output::progress::Progress;
 use crate::output::stats::{self, Destination};
 use crate::output::{stdout, units};
-use crate::pipeline::{Cancel, IfExists, MAX_THREADS, Monitoring, Pipeline, Plan, Report, Text};
+use crate::pipeline::{Cancel, IfExists, MAX_THREADS, Monitoring, Pipeline, Report, Text};
 
 /// What to read.
 #[derive(Debug, clap::Args)]
@@ -61,9 +62,16 @@ pub(super) struct RunFlags {
     #[arg(long, value_name = "WHAT", value_enum)]
     pub(super) if_exists: Option<IfExists>,
 
+    #[command(flatten)]
+    pub(super) stats: StatsFlag,
+}
+
+/// `--stats`.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct StatsFlag {
     /// Write statistics: `json` to standard output, anything else is a file
     #[arg(long, value_name = "json|FILE")]
-    pub(super) stats: Option<String>,
+    stats: Option<String>,
 }
 
 /// A number of threads that a person can mean.
@@ -158,23 +166,19 @@ pub(super) fn execute(
     if args.print_pipeline {
         return stdout::write(text.as_bytes());
     }
-    run_pipeline(pipeline, args.shared.stats.as_deref(), verbosity)
+    run_pipeline(pipeline, &args.shared.stats, verbosity)
 }
 
 /// Plans and runs a pipeline, and says how it went.
 pub(super) fn run_pipeline(
     pipeline: Pipeline,
-    stats: Option<&str>,
+    stats: &StatsFlag,
     verbosity: Verbosity,
 ) -> Result<(), Failure> {
-    let stats = stats.map(Destination::from);
     let monitoring = Monitoring { cancel: Cancel::by_signals(), progress: Progress::new(verbosity) };
-    if let Some(stats) = &stats {
-        stats.check()?;
-    }
-    let mut stats_refused = false;
+    let mut stats = Stats::new(stats)?;
     let outcome = pipeline.plan().and_then(|plan| {
-        check_stats(stats.as_ref(), &plan).inspect_err(|_| stats_refused = true)?;
+        stats.keep_off(plan.files(), plan.uses_stdout().then_some("rows"))?;
         for note in plan.notes() {
             say(Verbosity::Verbose, verbosity, &format!("note: {note}"));
         }
@@ -182,29 +186,46 @@ pub(super) fn run_pipeline(
         say(Verbosity::Verbose, verbosity, &format!("memory: up to {memory} besides mapped files"));
         plan.run(&monitoring)
     });
-    if let Some(stats) = stats.filter(|_| !stats_refused) {
-        let written = stats::write(&stats, outcome.as_ref());
-        // The failure of the work is the one to tell.
-        if outcome.is_ok() {
-            written?;
-        }
-    }
-    say(Verbosity::Normal, verbosity, &summary(&outcome?));
+    say(Verbosity::Normal, verbosity, &summary(&stats.write(outcome)?));
     Ok(())
 }
 
-/// Fails if the statistics would get in the way of the work, before it begins.
-fn check_stats(stats: Option<&Destination>, plan: &Plan) -> Result<(), Failure> {
-    match stats {
-        Some(Destination::Stdout) if plan.uses_stdout() => {
-            Err(Failure::refused("rows and statistics cannot both go to standard output")
-                .with_help("write the statistics to a file: --stats FILE"))
-        }
-        Some(Destination::File(path)) if plan.files().iter().any(|file| is_same_place(file, path)) => {
-            let message = format!("{}: output and statistics would have one name", path.display());
-            Err(Failure::refused(message).with_help("write the statistics to another file"))
-        }
-        _ => Ok(()),
+/// The statistics of one command, if they are wanted.
+#[derive(Debug)]
+pub(super) struct Stats(Option<Destination>);
+
+impl Stats {
+    /// Fails if they cannot or must not be put where the flag says.
+    pub(super) fn new(flag: &StatsFlag) -> Result<Self, Failure> {
+        let destination = flag.stats.as_deref().map(Destination::from);
+        destination.as_ref().map_or(Ok(()), Destination::check)?;
+        Ok(Self(destination))
+    }
+
+    /// Fails if they would get in the way of the work, before it begins: of the files that it reads or writes, or of
+    /// what it puts on standard output. They are not written then.
+    pub(super) fn keep_off(&mut self, files: &[PathBuf], on_stdout: Option<&str>) -> Result<(), Failure> {
+        let refused = match (&self.0, on_stdout) {
+            (Some(Destination::Stdout), Some(what)) => {
+                Failure::refused(format!("{what} and statistics cannot both go to standard output"))
+                    .with_help("write the statistics to a file: --stats FILE")
+            }
+            (Some(Destination::File(path)), _) if files.iter().any(|file| is_same_place(file, path)) => {
+                let message = format!("{}: output and statistics would have one name", path.display());
+                Failure::refused(message).with_help("write the statistics to another file")
+            }
+            _ => return Ok(()),
+        };
+        self.0 = None;
+        Err(refused)
+    }
+
+    /// Writes down how the work ended, and hands that on.
+    pub(super) fn write<R: Serialize>(self, outcome: Result<R, Failure>) -> Result<R, Failure> {
+        let written = self.0.map_or(Ok(()), |destination| stats::write(&destination, outcome.as_ref()));
+        // The failure of the work is the one to tell.
+        let report = outcome?;
+        written.map(|()| report)
     }
 }
 

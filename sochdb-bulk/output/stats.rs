@@ -1,4 +1,4 @@
-//! `--stats`: what a run did, for programs.
+//! `--stats`: what a command did, for programs.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,18 +8,17 @@ use serde::Serialize;
 
 use super::{atomic, stdout};
 use crate::Failure;
-use crate::pipeline::Report;
 
 /// The document. Fields are only ever added; `schema` counts changes that are not additions.
 #[derive(Debug, Serialize)]
-struct Document<'a> {
+struct Document<'a, R> {
     schema: u32,
     status: &'static str,
     version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
     #[serde(flatten)]
-    report: Option<&'a Report>,
+    report: Option<&'a R>,
     peak_rss_bytes: Option<u64>,
 }
 
@@ -63,8 +62,11 @@ impl Destination {
     }
 }
 
-/// Writes the statistics of a run that ended like this.
-pub(crate) fn write(destination: &Destination, outcome: Result<&Report, &Failure>) -> Result<(), Failure> {
+/// Writes the statistics of a command that ended like this.
+pub(crate) fn write<R: Serialize>(
+    destination: &Destination,
+    outcome: Result<&R, &Failure>,
+) -> Result<(), Failure> {
     // Once more: the run itself may have put a file there by another name.
     destination.check()?;
     let document = Document {

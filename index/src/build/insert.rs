@@ -9,17 +9,15 @@
 //! levels enter a level first, so that the finished levels above lead to rows that are there; the entry point is the
 //! first row of all and is never moved. (The paper builds all levels at once and raises the entry point on the way.)
 
-use std::cmp::Reverse;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::{BuildInput, GraphBuilder, Monitor, Stopped};
+use super::{BuildInput, GraphBuilder, Monitor, Outcome, Phase, Stopped, entry_point, order_of};
 use crate::Params;
 use crate::beam::Candidate;
 use crate::file::Corrupt;
 use crate::graph::{Graph, GraphAccess, Layer, LayerView, NONE, positions};
-use crate::level::{hash, level};
 use crate::search::{Scorer, Scratch, descend, search_level};
 use crate::select::select_neighbours;
 
@@ -54,11 +52,7 @@ impl GraphBuilder for InsertBuilder {
         "insert"
     }
 
-    fn effective_parameters(&self, params: &Params, rows: usize) -> Vec<(&'static str, u64)> {
-        vec![("ef", beam_width(params) as u64), ("batch_limit", batch_limit(rows) as u64)]
-    }
-
-    fn memory_bytes(&self, params: &Params, rows: u64, threads: usize) -> u64 {
+    fn memory_bytes(&self, params: &Params, rows: u64, _dim: usize, threads: usize) -> u64 {
         const SCRATCH_BYTES: u64 = 256 << 10;
         let (m, m0) = (params.m as u64, params.m0() as u64);
         // Neighbours and distances of level 0; and of all levels above, which hold one row in M - 1 together, with
@@ -70,7 +64,8 @@ impl GraphBuilder for InsertBuilder {
         lists + links + threads as u64 * (rows + SCRATCH_BYTES + params.ef_construction as u64 * 16)
     }
 
-    fn build(&self, input: &BuildInput<'_>, monitor: &dyn Monitor) -> Result<Graph, Stopped> {
+    fn build(&self, input: &BuildInput<'_>, monitor: &dyn Monitor) -> Result<Outcome, Stopped> {
+        monitor.begin(Phase::Inserting, input.members[0].len() as u64);
         let scratches = ScratchPool::default();
         let mut upper = Upper { layers: Vec::new(), entry_point: None };
         for level in (0..input.members.len()).rev() {
@@ -78,31 +73,21 @@ impl GraphBuilder for InsertBuilder {
                 LevelBuilder { input, upper: &upper, level, scratches: &scratches, monitor }.build()?;
             upper.layers.push(layer);
             if level == input.members.len() - 1 {
-                upper.entry_point = entry_slot(input, level);
+                upper.entry_point = entry_point(input);
             }
         }
         let Upper { mut layers, entry_point } = upper;
         layers.reverse();
-        Ok(Graph { layers, entry_point })
+        let rows = input.rows.matrix.rows();
+        let effective_parameters =
+            vec![("ef", beam_width(&input.params) as u64), ("batch_limit", batch_limit(rows) as u64)];
+        Ok(Outcome { graph: Graph { layers, entry_point }, builder: self.name(), effective_parameters })
     }
 }
 
 /// The beam while building: `ef_construction`, but never less than the neighbours that are wanted.
 fn beam_width(params: &Params) -> usize {
     params.ef_construction.max(params.m)
-}
-
-/// Where a row stands in the order of insertion: rows of high levels first, and else a permutation that does not depend
-/// on the order of the input, so that sorted input builds as good a graph as any.
-fn order_of(input: &BuildInput<'_>, row: u32) -> (Reverse<u8>, u64, u32) {
-    (Reverse(level(&input.params, row)), hash(!input.params.seed, u64::from(row)), row)
-}
-
-/// The entry point: the first row of the top level in the order of insertion, as a slot of that level.
-fn entry_slot(input: &BuildInput<'_>, level: usize) -> Option<u32> {
-    let members = &input.members[level];
-    let row = members.iter().copied().min_by_key(|&row| order_of(input, row))?;
-    slot_of(input, level, row)
 }
 
 /// The slot of a row on a level that has it.
@@ -243,7 +228,7 @@ impl LevelBuilder<'_> {
         let empty = Vec::new();
         let above = input.members.get(level + 1).unwrap_or(&empty);
         let mut rows = input.members[level].clone();
-        rows.par_sort_unstable_by_key(|&row| order_of(input, row));
+        rows.par_sort_unstable_by_key(|&row| order_of(&input.params, row));
         let order = rows.iter().filter_map(|&row| slot_of(input, level, row)).collect();
         (order, above.len())
     }

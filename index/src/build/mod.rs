@@ -1,11 +1,14 @@
 //! From rows to a graph.
 
+mod auto;
 mod insert;
 mod partition;
 mod repair;
 
+use std::cmp::Reverse;
 use std::fmt;
 
+pub use auto::AutoBuilder;
 pub use insert::InsertBuilder;
 pub use partition::PartitionBuilder;
 
@@ -17,7 +20,12 @@ use crate::{Distance, Matrix, Params, level};
 
 /// Is told how far a build is, and can stop it. Called from many threads.
 pub trait Monitor: Sync {
-    /// So many more rows are in the graph.
+    /// Work on `rows` rows begins. Another phase may follow, even the same one again.
+    fn begin(&self, phase: Phase, rows: u64) {
+        let _ = (phase, rows);
+    }
+
+    /// So many more rows are done in this phase.
     fn advance(&self, rows: u64) {
         let _ = rows;
     }
@@ -25,6 +33,29 @@ pub trait Monitor: Sync {
     /// Whether the build should stop as soon as it can. Asked for nearly every row, so it should be quick.
     fn is_cancelled(&self) -> bool {
         false
+    }
+}
+
+/// What a build is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Rows enter the graph one after the other.
+    Inserting,
+    /// Rows are compared with others that may be near.
+    Comparing,
+    /// Rows choose their neighbours.
+    Choosing,
+}
+
+impl Phase {
+    /// The name that is printed: `inserting`, `comparing`, `choosing`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Inserting => "inserting",
+            Self::Comparing => "comparing",
+            Self::Choosing => "choosing",
+        }
     }
 }
 
@@ -90,21 +121,28 @@ pub struct Stopped;
 /// earlier builds. It works on the rayon pool that it is called in. What it returns need not be connected:
 /// [`build`] repairs that afterwards.
 pub trait GraphBuilder: Sync + fmt::Debug {
-    /// The name in the index file.
+    /// The name: `auto`, `partition`, `insert`.
     fn name(&self) -> &'static str;
-
-    /// The parameters that `M` and `ef_construction` became, for the index file: name and value.
-    fn effective_parameters(&self, params: &Params, rows: usize) -> Vec<(&'static str, u64)>;
 
     /// An upper bound of the memory that [`GraphBuilder::build`] needs besides the rows and their inverse norms, the
     /// finished graph included.
-    fn memory_bytes(&self, params: &Params, rows: u64, threads: usize) -> u64;
+    fn memory_bytes(&self, params: &Params, rows: u64, dim: usize, threads: usize) -> u64;
 
     /// Builds the graph of all levels.
     ///
     /// # Errors
     /// If the monitor says to stop.
-    fn build(&self, input: &BuildInput<'_>, monitor: &dyn Monitor) -> Result<Graph, Stopped>;
+    fn build(&self, input: &BuildInput<'_>, monitor: &dyn Monitor) -> Result<Outcome, Stopped>;
+}
+
+/// What a [`GraphBuilder`] built, and how.
+#[derive(Debug)]
+pub struct Outcome {
+    pub(crate) graph: Graph,
+    /// The builder that was used, for the index file.
+    pub(crate) builder: &'static str,
+    /// What `M` and `ef_construction` became, and what was measured, for the index file: name and value.
+    pub(crate) effective_parameters: Vec<(&'static str, u64)>,
 }
 
 /// A graph with everything that belongs to it but the rows: what [`crate::file::write`] writes.
@@ -121,15 +159,25 @@ pub struct Built {
     pub(crate) effective_parameters: Vec<(&'static str, u64)>,
 }
 
-/// An upper bound of the memory of [`build`] and the writing of its file, in bytes, besides the rows themselves (which
-/// usually are a mapped file): with `n` rows, `T` threads and the insertion builder
-/// `n * (4 M0 neighbours + 4 M0 distances + 4 inverse norm + 17 order, hash and repair) + n / (M - 1) * (8 M + 24) upper
-/// levels + batch * (40 M + 24) links of a batch of n / 250 rows (64 to 16,384) + T * (n visited + 16 ef_construction +
-/// 256 KiB scratch) + 16 MiB`.
-pub fn memory_bytes(builder: &dyn GraphBuilder, params: &Params, rows: u64, threads: usize) -> u64 {
+/// An upper bound of the memory of [`build`] and the writing of its file, in bytes, besides the rows themselves, which
+/// usually are a mapped file. With `n` rows of `d` values and `T` threads it is 25 bytes a row (inverse norm, order, hash
+/// and repair), 16 MiB, and what the builder needs:
+///
+/// | builder | bytes |
+/// |---|---|
+/// | partition | `n * (d rounded up to 64 + 8` codes`)` and `n / (M - 1) * (4 M + 16)` upper levels; and the greater of `n * (8 * 1.5 R + 13` candidates`)` with `n * (12 F + 20` leaves or `16 M + 29` chosen`)`, and `n * (16 M + 8 M + 28` links`)`; and for each thread about `4 MiB + 2048 d`. `R` is `ef_construction / 2`, `F` is `0.8 * sqrt(ef_construction)` |
+/// | insert | `n * (8 M0` neighbours with distances`)` and `n / (M - 1) * (8 M + 24)` upper levels; `b * (40 M + 24)` links of a batch of `b = n / 250` rows (64 to 16,384); and for each thread `n` visited, `16 ef_construction` and 256 KiB |
+/// | auto | the greater of both |
+pub fn memory_bytes(
+    builder: &dyn GraphBuilder,
+    params: &Params,
+    rows: u64,
+    dim: usize,
+    threads: usize,
+) -> u64 {
     const FIXED_BYTES: u64 = 16 << 20;
-    let beside_the_builder = rows * (4 + 17);
-    builder.memory_bytes(params, rows, threads) + beside_the_builder + FIXED_BYTES
+    let beside_the_builder = rows * 25;
+    builder.memory_bytes(params, rows, dim, threads) + beside_the_builder + FIXED_BYTES
 }
 
 /// Builds the graph of `matrix` on the current rayon pool, and makes sure that every row can be reached from the entry
@@ -161,8 +209,8 @@ pub fn build(
         params: *params,
         members: members(params, matrix.rows(), &copies),
     };
-    monitor.advance(copies.rows.len() as u64);
-    let mut graph = builder.build(&input, monitor).map_err(|Stopped| BuildError::Cancelled)?;
+    let Outcome { mut graph, builder, effective_parameters } =
+        builder.build(&input, monitor).map_err(|Stopped| BuildError::Cancelled)?;
     let repaired_nodes =
         repair::connect(&mut graph, &input, monitor).map_err(|Stopped| BuildError::Cancelled)?;
     let reachable_nodes = repair::reachable_nodes(&graph);
@@ -173,10 +221,28 @@ pub fn build(
         rows: matrix.rows(),
         reachable_nodes,
         repaired_nodes,
-        builder: builder.name(),
-        effective_parameters: builder.effective_parameters(params, matrix.rows()),
+        builder,
+        effective_parameters,
         inverse_norms,
     })
+}
+
+/// Where a row stands in an order that does not depend on that of the input, so that sorted input builds as good a graph
+/// as any: rows of high levels first, and else a permutation by hash.
+fn order_of(params: &Params, row: u32) -> (Reverse<u8>, u64, u32) {
+    (Reverse(level::level(params, row)), level::hash(!params.seed, u64::from(row)), row)
+}
+
+/// The entry point: the first row of the top level in that order, as a slot of the level.
+#[expect(clippy::cast_possible_truncation, reason = "rows are fewer than 2^31")]
+fn entry_point(input: &BuildInput<'_>) -> Option<u32> {
+    let top = input.members.len() - 1;
+    let members = &input.members[top];
+    let row = members.iter().copied().min_by_key(|&row| order_of(&input.params, row))?;
+    match top {
+        0 => Some(row),
+        _ => members.binary_search(&row).ok().map(|slot| slot as u32),
+    }
 }
 
 /// The rows of each level. At least level 0 is there, empty if there are no rows.
@@ -221,6 +287,13 @@ impl Built {
     /// How many nodes got a link from [`build`] because the builder had left them unreachable.
     pub fn repaired_nodes(&self) -> u64 {
         self.repaired_nodes
+    }
+
+    /// The builder that was used, with its effective parameters.
+    pub fn how(&self) -> String {
+        let parameters: Vec<_> =
+            self.effective_parameters.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        format!("{} ({})", self.builder, parameters.join(", "))
     }
 
     /// Rows on each level, level 0 first, copies not counted.
@@ -268,7 +341,7 @@ mod tests {
                     params,
                     members: members(&params, matrix.rows(), &Copies::default()),
                 };
-                let mut graph = InsertBuilder.build(&input, &Unmonitored).unwrap();
+                let mut graph = builder.build(&input, &Unmonitored).unwrap().graph;
                 repair::connect(&mut graph, &input, &Unmonitored).unwrap();
                 graph
             };

@@ -5,86 +5,116 @@
 
 use rayon::prelude::*;
 
-use super::leaf::{ColumnSearch, Panels};
+use super::columns::ColumnSearch;
+use super::packed::Panels;
 use crate::build::{Monitor, Stopped};
 use crate::codes::CodesView;
 use crate::level::hash;
 
-/// How rows are carved into leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Carving {
-    /// Nearest leaders that a row goes to at the first split.
-    pub(super) fanout: usize,
-    /// The most rows of a leaf.
-    pub(super) leaf_max: usize,
-    /// What leaves are aimed at.
-    pub(super) leaf_rows: usize,
-    /// The most leaders of one split.
-    pub(super) leaders: usize,
-    /// Smaller cells are put together.
-    pub(super) leaf_min: usize,
-}
+/// Leaves are aimed at so many rows.
+const LEAF_ROWS: usize = 400;
 
-/// After so many splits of a cell its rows are cut up as they come: they are as good as equal.
+/// No leaf has more rows.
+pub(super) const MAX_LEAF_ROWS: usize = 1024;
+
+/// Cells of fewer rows are put together.
+const MIN_LEAF_ROWS: usize = 64;
+
+/// The most leaders of one split: more cells than this need a second one.
+const MAX_LEADERS: usize = 2000;
+
+/// After so many splits of a cell its rows are cut up as they come.
 const MAX_DEPTH: usize = 12;
 
-/// The leaves of `positions`, each ascending.
-pub(super) fn carve(
-    positions: Vec<u32>,
-    carving: &Carving,
-    seed: u64,
-    codes: CodesView<'_>,
-    row: &(impl Fn(u32) -> u32 + Sync),
-    monitor: &dyn Monitor,
-) -> Result<Vec<Vec<u32>>, Stopped> {
-    let leaves = split(positions, carving, carving.fanout, seed, 0, codes, row, monitor);
-    if monitor.is_cancelled() { Err(Stopped) } else { Ok(leaves) }
+/// Rows that find their leaders at a time.
+const ROWS_A_TASK: usize = 48;
+
+/// Carves positions into leaves.
+#[derive(Clone, Copy)]
+pub(super) struct Carver<'a, R> {
+    pub(super) codes: CodesView<'a>,
+    /// The row of a position.
+    pub(super) row: R,
+    pub(super) monitor: &'a dyn Monitor,
 }
 
-#[expect(clippy::too_many_arguments, reason = "a recursion")]
-fn split(
-    positions: Vec<u32>,
-    carving: &Carving,
-    fanout: usize,
-    seed: u64,
-    depth: usize,
-    codes: CodesView<'_>,
-    row: &(impl Fn(u32) -> u32 + Sync),
-    monitor: &dyn Monitor,
-) -> Vec<Vec<u32>> {
-    if positions.len() <= carving.leaf_max {
-        return vec![positions];
+/// The memory of the first split, in bytes: for each row `fanout` leaders, the places in `fanout` cells (of which vectors
+/// hold up to twice as many) and its draw; for each thread the distances of a task.
+pub(super) fn memory_bytes(rows: u64, fanout: u64, threads: u64) -> u64 {
+    let distances = (MAX_LEADERS * ROWS_A_TASK * 4) as u64;
+    rows * (fanout * (4 + 8) + 20) + threads * distances
+}
+
+impl<R: Fn(u32) -> u32 + Sync> Carver<'_, R> {
+    /// The leaves of `positions`, each ascending: together they hold every position at least once, and `fanout` times
+    /// unless two of its leaves were put together.
+    pub(super) fn carve(&self, positions: Vec<u32>, fanout: usize, seed: u64) -> Result<Vec<Vec<u32>>, Stopped> {
+        let leaves = self.split(positions, fanout, seed, 0);
+        if self.monitor.is_cancelled() { Err(Stopped) } else { Ok(leaves) }
     }
-    if depth == MAX_DEPTH {
-        return positions.chunks(carving.leaf_max).map(<[u32]>::to_vec).collect();
-    }
-    if monitor.is_cancelled() {
-        return Vec::new();
-    }
-    let wanted = (positions.len() * fanout).div_ceil(carving.leaf_rows);
-    let leaders = draw(&positions, wanted.clamp(2, carving.leaders).max(fanout), seed);
-    let cells = assign(&positions, &leaders, fanout, codes, row);
-    let mut small = Vec::new();
-    let mut large = Vec::new();
-    let mut leaves = Vec::new();
-    for (i, cell) in cells.into_iter().enumerate() {
-        if cell.len() > carving.leaf_max {
-            large.push((hash(seed, i as u64), cell));
-        } else if cell.len() >= carving.leaf_min {
-            leaves.push(cell);
-        } else {
-            small.extend(cell);
-            if small.len() >= carving.leaf_min {
-                leaves.push(distinct(std::mem::take(&mut small)));
+
+    fn split(&self, positions: Vec<u32>, fanout: usize, seed: u64, depth: usize) -> Vec<Vec<u32>> {
+        if positions.len() <= MAX_LEAF_ROWS {
+            return vec![positions];
+        }
+        if self.monitor.is_cancelled() {
+            return Vec::new();
+        }
+        let wanted = (positions.len() * fanout).div_ceil(LEAF_ROWS);
+        let leaders = draw(&positions, wanted.clamp(2, MAX_LEADERS).max(fanout), seed);
+        let cells = self.assign(&positions, &leaders, fanout);
+        // Rows that nearly all have one nearest leader are as good as equal, and no split will part them.
+        let is_hopeless = |cell: &[u32]| {
+            depth == MAX_DEPTH || (fanout == 1 && cell.len() > positions.len() / 4 * 3)
+        };
+        let (mut leaves, mut small, mut large) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, cell) in cells.into_iter().enumerate() {
+            if cell.len() > MAX_LEAF_ROWS && is_hopeless(&cell) {
+                leaves.extend(cell.chunks(MAX_LEAF_ROWS).map(<[u32]>::to_vec));
+            } else if cell.len() > MAX_LEAF_ROWS {
+                large.push((hash(seed, i as u64), cell));
+            } else if cell.len() >= MIN_LEAF_ROWS {
+                leaves.push(cell);
+            } else {
+                small.extend(cell);
+                if small.len() >= MIN_LEAF_ROWS {
+                    leaves.push(distinct(std::mem::take(&mut small)));
+                }
             }
         }
+        if !small.is_empty() {
+            leaves.push(distinct(small));
+        }
+        let split_again = |(seed, cell)| self.split(cell, 1, seed, depth + 1);
+        let split: Vec<_> = large.into_par_iter().flat_map_iter(split_again).collect();
+        leaves.extend(split);
+        leaves
     }
-    if !small.is_empty() {
-        leaves.push(distinct(small));
+
+    /// The cell of each leader: the positions that have it among their `fanout` nearest.
+    fn assign(&self, positions: &[u32], leaders: &[u32], fanout: usize) -> Vec<Vec<u32>> {
+        let Self { codes, row, .. } = self;
+        let fanout = fanout.min(leaders.len());
+        let mut panels = Panels::default();
+        panels.pack(*codes, leaders.iter().map(|&leader| row(leader)));
+        let mut nearest = vec![0u32; positions.len() * fanout];
+        let tasks = nearest.par_chunks_mut(ROWS_A_TASK * fanout).zip(positions.par_chunks(ROWS_A_TASK));
+        tasks.for_each_init(ColumnSearch::default, |search, (nearest, positions)| {
+            let rows = positions.iter().map(|&position| row(position));
+            search.search(*codes, rows, &panels, fanout, |i, found| {
+                for (nearest, near) in nearest[i * fanout..].iter_mut().zip(found) {
+                    *nearest = near.position();
+                }
+            });
+        });
+        let mut cells = vec![Vec::new(); leaders.len()];
+        for (nearest, &position) in nearest.chunks_exact(fanout).zip(positions) {
+            for &leader in nearest {
+                cells[leader as usize].push(position);
+            }
+        }
+        cells
     }
-    let split_again = |(seed, cell)| split(cell, carving, 1, seed, depth + 1, codes, row, monitor);
-    leaves.extend(large.into_par_iter().flat_map_iter(split_again).collect::<Vec<_>>());
-    leaves
 }
 
 fn distinct(mut positions: Vec<u32>) -> Vec<u32> {
@@ -105,37 +135,4 @@ fn draw(positions: &[u32], count: usize, seed: u64) -> Vec<u32> {
     let mut leaders: Vec<u32> = drawn.into_iter().map(|(_, position)| position).collect();
     leaders.sort_unstable();
     leaders
-}
-
-/// The cell of each leader: the positions that have it among their `fanout` nearest.
-fn assign(
-    positions: &[u32],
-    leaders: &[u32],
-    fanout: usize,
-    codes: CodesView<'_>,
-    row: &(impl Fn(u32) -> u32 + Sync),
-) -> Vec<Vec<u32>> {
-    const ROWS_A_TASK: usize = 48;
-    let fanout = fanout.min(leaders.len());
-    let mut panels = Panels::default();
-    panels.pack(codes, leaders.iter().map(|&leader| row(leader)));
-    let mut nearest = vec![0u32; positions.len() * fanout];
-    nearest.par_chunks_mut(ROWS_A_TASK * fanout).zip(positions.par_chunks(ROWS_A_TASK)).for_each_init(
-        ColumnSearch::default,
-        |search, (nearest, positions)| {
-            search.rows.gather(codes, positions.iter().map(|&position| row(position)));
-            search.nearest_columns(positions.len(), &panels, fanout, codes.products, |i, found| {
-                for (nearest, near) in nearest[i * fanout..].iter_mut().zip(found) {
-                    *nearest = near.position();
-                }
-            });
-        },
-    );
-    let mut cells = vec![Vec::new(); leaders.len()];
-    for (nearest, &position) in nearest.chunks_exact(fanout).zip(positions) {
-        for &leader in nearest {
-            cells[leader as usize].push(position);
-        }
-    }
-    cells
 }

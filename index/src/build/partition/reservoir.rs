@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::near::Near;
+use super::nearest::Near;
 
 /// Rows that share a lock.
 const STRIPE_ROWS: usize = 16;

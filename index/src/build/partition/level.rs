@@ -1,0 +1,204 @@
+//! One level: its candidates, and from them its lists.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+
+use super::Effort;
+use super::carve::Carver;
+use super::choose::{ChooseScratch, Chooser};
+use super::leaf::{BLOCK_ROWS, LeafComparer, Pairs};
+use super::link::{Lists, Portion, link};
+use super::reservoir::Reservoirs;
+use crate::build::{BuildInput, Monitor, Stopped};
+use crate::codes::Codes;
+use crate::graph::{Layer, positions};
+use crate::level::hash;
+
+/// The candidates of every position, and how they were found.
+#[derive(Debug)]
+pub(super) struct Candidates {
+    pub(super) reservoirs: Reservoirs,
+    /// Rounds of carving; 0 where all rows were compared with all.
+    pub(super) rounds: u64,
+    /// The positions, those of one leaf one after the other: their candidates are mostly the same, and still near when
+    /// the next row chooses.
+    order: Vec<u32>,
+}
+
+/// Builds one level. Its rows are numbered by position among the rows of the level.
+#[derive(Clone, Copy)]
+pub(super) struct LevelBuilder<'a> {
+    input: &'a BuildInput<'a>,
+    codes: &'a Codes,
+    effort: Effort,
+    level: usize,
+    monitor: &'a dyn Monitor,
+}
+
+impl<'a> LevelBuilder<'a> {
+    pub(super) fn new(
+        input: &'a BuildInput<'a>,
+        codes: &'a Codes,
+        effort: Effort,
+        level: usize,
+        monitor: &'a dyn Monitor,
+    ) -> Self {
+        Self { input, codes, effort, level, monitor }
+    }
+
+    /// How many rows the level has.
+    pub(super) fn positions(&self) -> usize {
+        self.members().len()
+    }
+
+    fn members(&self) -> &'a [u32] {
+        &self.input.members[self.level]
+    }
+
+    fn all_positions(&self) -> Vec<u32> {
+        (0..).take(self.positions()).collect()
+    }
+
+    pub(super) fn no_candidates(&self) -> Candidates {
+        let reservoirs = Reservoirs::new(self.positions(), self.effort.reservoir);
+        Candidates { reservoirs, rounds: 0, order: Vec::new() }
+    }
+
+    /// Carves the rows once more, with other leaders, and compares those of each leaf.
+    pub(super) fn add_round(&self, candidates: &mut Candidates) -> Result<(), Stopped> {
+        let members = self.members();
+        let row = |position: u32| members[position as usize];
+        let carver = Carver { codes: self.codes.view(), row, monitor: self.monitor };
+        let seed = hash(hash(self.input.params.seed, self.level as u64), candidates.rounds);
+        let leaves = carver.carve(self.all_positions(), self.effort.fanout, seed)?;
+        let leaves: Vec<_> = leaves.into_iter().map(|leaf| (leaf, Pairs::All)).collect();
+        self.compare(&leaves, self.effort.leaf_k, candidates)?;
+        candidates.rounds += 1;
+        candidates.order = order(leaves.iter().map(|(leaf, _)| leaf.as_slice()), self.positions());
+        Ok(())
+    }
+
+    /// Compares each row with each, block by block.
+    pub(super) fn compare_all(&self, candidates: &mut Candidates) -> Result<(), Stopped> {
+        let all = self.all_positions();
+        let blocks: Vec<&[u32]> = all.chunks(BLOCK_ROWS).collect();
+        let mut leaves = Vec::new();
+        for (i, block) in blocks.iter().enumerate() {
+            leaves.push((block.to_vec(), Pairs::All));
+            leaves.extend(blocks[..i].iter().map(|earlier| ([*earlier, *block].concat(), Pairs::Across)));
+        }
+        // Twice its share of the reservoir from each block: where the nearest lie together, most are found still.
+        let Effort { leaf_k, reservoir, .. } = self.effort;
+        let k = (2 * reservoir).div_ceil(blocks.len().max(1)).clamp(leaf_k.min(reservoir), reservoir);
+        self.compare(&leaves, k, candidates)?;
+        candidates.rounds = 0;
+        candidates.order = all;
+        Ok(())
+    }
+
+    fn compare(
+        &self,
+        leaves: &[(Vec<u32>, Pairs)],
+        k: usize,
+        candidates: &Candidates,
+    ) -> Result<(), Stopped> {
+        let members = self.members();
+        let row = |position: u32| members[position as usize];
+        let progress = Progress::new(self, leaves.iter().map(|(leaf, _)| leaf.len() as u64).sum());
+        leaves.par_iter().with_max_len(1).for_each_init(LeafComparer::default, |comparer, (leaf, pairs)| {
+            if !self.monitor.is_cancelled() {
+                comparer.compare(leaf, *pairs, k, self.codes.view(), row, &candidates.reservoirs);
+                progress.advance(leaf.len() as u64);
+            }
+        });
+        if self.monitor.is_cancelled() { Err(Stopped) } else { Ok(()) }
+    }
+
+    /// Chooses the neighbours of every row among its candidates, and links them.
+    pub(super) fn layer(&self, candidates: Candidates) -> Result<Layer, Stopped> {
+        const ROWS_A_TASK: usize = 256;
+        let Self { input, level, monitor, .. } = *self;
+        let Candidates { reservoirs, order, .. } = candidates;
+        let members = self.members();
+        let row = |position: u32| members[position as usize];
+        let chooser = Chooser::new(input, self.codes.view(), self.codes.quantizer.scale);
+        let progress = Progress::new(self, order.len() as u64);
+        let portions: Vec<Portion> = order
+            .par_chunks(ROWS_A_TASK)
+            .map_init(
+                || (Vec::new(), ChooseScratch::default()),
+                |(near, scratch), positions| {
+                    let mut portion = Portion::default();
+                    if monitor.is_cancelled() {
+                        return portion;
+                    }
+                    for &position in positions {
+                        reservoirs.get(position, near);
+                        let candidates = near.iter().copied();
+                        let chosen =
+                            chooser.choose(row(position), candidates, row, input.params.m, scratch);
+                        portion.candidates.extend_from_slice(chosen);
+                        portion.lens.push(chosen.len());
+                    }
+                    progress.advance(positions.len() as u64);
+                    portion
+                },
+            )
+            .collect();
+        if monitor.is_cancelled() {
+            return Err(Stopped);
+        }
+        drop(reservoirs);
+        let chosen = Lists::of_portions(&portions, &order);
+        drop(portions);
+        let stride = if level == 0 { input.params.m0() } else { input.params.m };
+        let slots = if level == 0 { input.rows.matrix.rows() } else { members.len() };
+        let slot = |position: u32| if level == 0 { members[position as usize] } else { position };
+        let neighbours = link(&chosen, &chooser, row, slot, slots, stride);
+        let down = match level {
+            0 => None,
+            1 => Some(members.to_vec()),
+            _ => positions(members, &input.members[level - 1]),
+        };
+        Ok(Layer { rows: (level > 0).then(|| members.to_vec()), down, neighbours, stride })
+    }
+}
+
+/// Every position once, in the order in which the leaves have it first.
+fn order<'l>(leaves: impl Iterator<Item = &'l [u32]>, positions: usize) -> Vec<u32> {
+    let mut is_met = vec![false; positions];
+    let mut order = Vec::with_capacity(positions);
+    for &position in leaves.flatten() {
+        if !std::mem::replace(&mut is_met[position as usize], true) {
+            order.push(position);
+        }
+    }
+    order
+}
+
+/// Tells the monitor of work on level 0 as rows: all rows are done when all work is.
+struct Progress<'a> {
+    monitor: Option<&'a dyn Monitor>,
+    rows: u64,
+    work: u64,
+    done: AtomicU64,
+}
+
+impl<'a> Progress<'a> {
+    fn new(level: &LevelBuilder<'a>, work: u64) -> Self {
+        Self {
+            monitor: (level.level == 0).then_some(level.monitor),
+            rows: level.positions() as u64,
+            work: work.max(1),
+            done: AtomicU64::new(0),
+        }
+    }
+
+    fn advance(&self, work: u64) {
+        let Some(monitor) = self.monitor else { return };
+        let before = self.done.fetch_add(work, Ordering::Relaxed);
+        let rows_at = |done: u64| (u128::from(done) * u128::from(self.rows) / u128::from(self.work)) as u64;
+        monitor.advance(rows_at(before + work) - rows_at(before));
+    }
+}

@@ -1,0 +1,96 @@
+//! Codes in the order in which tiles read them.
+
+use crate::codes::CodesView;
+use crate::distance::products::{GROUP, TILE_COLUMNS, TILE_ROWS};
+
+/// Rows of signed codes, one after the other, filled up with zeros to whole tiles.
+#[derive(Debug, Default)]
+pub(super) struct TileRows {
+    codes: Vec<i8>,
+    terms: Vec<i32>,
+    stride: usize,
+}
+
+impl TileRows {
+    /// Copies the codes of some rows.
+    pub(super) fn pack(&mut self, codes: CodesView<'_>, rows: impl ExactSizeIterator<Item = u32>) {
+        let padded = rows.len().next_multiple_of(TILE_ROWS);
+        self.stride = codes.stride_bytes;
+        self.codes.resize(padded * self.stride, 0);
+        self.terms.clear();
+        for (row, out) in rows.zip(self.codes.chunks_exact_mut(self.stride)) {
+            codes.signed(row, out);
+            self.terms.push(codes.left[row as usize]);
+        }
+        self.codes[self.terms.len() * self.stride..].fill(0);
+        self.terms.resize(padded, 0);
+    }
+
+    /// Codes and terms of the tile that begins with a row.
+    pub(super) fn tile(&self, first: usize) -> (&[i8], &[i32; TILE_ROWS]) {
+        let codes = &self.codes[first * self.stride..(first + TILE_ROWS) * self.stride];
+        (codes, values_from(&self.terms, first))
+    }
+}
+
+/// The `N` values from a place on.
+pub(super) fn values_from<const N: usize>(values: &[i32], first: usize) -> &[i32; N] {
+    values[first..first + N].try_into().unwrap_or_else(|_| unreachable!("a slice of N values"))
+}
+
+/// Columns of codes plus 128, in panels.
+#[derive(Debug, Default)]
+pub(super) struct Panels {
+    codes: Vec<u8>,
+    terms: Vec<i32>,
+    columns: usize,
+    panel_bytes: usize,
+}
+
+/// One of [`Panels`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Panel<'a> {
+    /// Its first column.
+    pub(super) first: usize,
+    pub(super) codes: &'a [u8],
+    pub(super) terms: &'a [i32; TILE_COLUMNS],
+    /// A bit for each column that is one: the last panel may have fewer.
+    pub(super) valid: u32,
+}
+
+impl Panels {
+    /// Copies the codes of some rows, each to be a column.
+    pub(super) fn pack(&mut self, codes: CodesView<'_>, rows: impl ExactSizeIterator<Item = u32>) {
+        self.columns = rows.len();
+        let padded = self.columns.next_multiple_of(TILE_COLUMNS);
+        self.panel_bytes = codes.stride_bytes * TILE_COLUMNS;
+        self.codes.resize(padded * codes.stride_bytes, 0);
+        self.terms.clear();
+        for (column, row) in rows.enumerate() {
+            self.terms.push(codes.right[row as usize]);
+            let panel = &mut self.codes[column / TILE_COLUMNS * self.panel_bytes..][..self.panel_bytes];
+            let groups = panel.chunks_exact_mut(GROUP * TILE_COLUMNS);
+            for (group, codes) in groups.zip(codes.row(row).chunks_exact(GROUP)) {
+                group[column % TILE_COLUMNS * GROUP..][..GROUP].copy_from_slice(codes);
+            }
+        }
+        // Columns past the last are whatever they were: no tile counts them.
+        self.terms.resize(padded, 0);
+    }
+
+    /// How many columns there are.
+    pub(super) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The panels, first column first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Panel<'_>> {
+        let codes = self.codes.chunks_exact(self.panel_bytes.max(1));
+        (0..self.columns).step_by(TILE_COLUMNS).zip(codes).map(|(first, codes)| Panel {
+            first,
+            codes,
+            terms: values_from(&self.terms, first),
+            valid: u32::MAX >> TILE_COLUMNS.saturating_sub(self.columns - first),
+        })
+    }
+}

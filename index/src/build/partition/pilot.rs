@@ -1,0 +1,88 @@
+//! Whether the candidates are good: measured on a sample of rows, against the exact answer.
+
+use rayon::prelude::*;
+
+use super::reservoir::Reservoirs;
+use crate::beam::Candidate;
+use crate::build::{BuildInput, Monitor};
+use crate::level::hash;
+use crate::search::Scorer;
+
+/// Rows of the sample.
+const SAMPLE_ROWS: usize = 48;
+
+/// Nearest rows that are looked for of each.
+const K: usize = 10;
+
+/// A sample of the rows of level 0, with the exact nearest of each.
+#[derive(Debug)]
+pub(super) struct Pilot {
+    sample: Vec<u32>,
+    nearest: Vec<Vec<Candidate>>,
+}
+
+impl Pilot {
+    /// Draws the sample and compares it with all rows.
+    pub(super) fn new(input: &BuildInput<'_>, monitor: &dyn Monitor) -> Self {
+        const ROWS_A_TASK: usize = 64;
+        let members = &input.members[0];
+        let mut drawn: Vec<(u64, u32)> = (0u32..)
+            .zip(members)
+            .map(|(position, &row)| (hash(input.params.seed ^ 0x0070_696c_6f74, u64::from(row)), position))
+            .collect();
+        if drawn.len() > SAMPLE_ROWS {
+            drawn.select_nth_unstable(SAMPLE_ROWS);
+            drawn.truncate(SAMPLE_ROWS);
+        }
+        let sample: Vec<u32> = drawn.into_iter().map(|(_, position)| position).collect();
+        let row = |position: u32| members[position as usize];
+        let positions: Vec<u32> = (0..).take(members.len()).collect();
+        let nothing = || vec![Vec::new(); sample.len()];
+        let nearest = positions
+            .par_chunks(ROWS_A_TASK)
+            .fold(nothing, |mut nearest, positions| {
+                if monitor.is_cancelled() {
+                    return nearest;
+                }
+                for (nearest, &of) in nearest.iter_mut().zip(&sample) {
+                    let scorer = Scorer::for_row(row(of), &input.distance, &input.rows);
+                    let others = positions.iter().filter(|&&position| position != of);
+                    // Rows in memory are never corrupt.
+                    let _ = scorer.each(others.map(|&position| (position, row(position))), |distance, position| {
+                        nearest.push(Candidate::new(distance, position));
+                    });
+                    keep_nearest(nearest);
+                }
+                nearest
+            })
+            .reduce(nothing, |mut all, some| {
+                for (all, some) in all.iter_mut().zip(some) {
+                    all.extend(some);
+                    keep_nearest(all);
+                }
+                all
+            });
+        Self { sample, nearest }
+    }
+
+    /// The share of the sample's nearest rows that are among the candidates, in thousandths. 1000 if there is nothing to
+    /// find.
+    pub(super) fn found_permille(&self, reservoirs: &Reservoirs) -> u64 {
+        let (mut found, mut wanted) = (0, 0);
+        let mut candidates = Vec::new();
+        for (&of, nearest) in self.sample.iter().zip(&self.nearest) {
+            reservoirs.get(of, &mut candidates);
+            wanted += nearest.len() as u64;
+            let is_candidate = |near: &&Candidate| candidates.iter().any(|c| c.position() == near.node());
+            found += nearest.iter().filter(is_candidate).count() as u64;
+        }
+        if wanted == 0 { 1000 } else { found * 1000 / wanted }
+    }
+}
+
+fn keep_nearest(candidates: &mut Vec<Candidate>) {
+    if candidates.len() > K {
+        candidates.select_nth_unstable(K);
+        candidates.truncate(K);
+    }
+}
