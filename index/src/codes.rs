@@ -83,6 +83,22 @@ impl Quantizer {
         Self { centre, scale: (f64::from(limit) / cut) as f32, limit }
     }
 
+    /// The numbers in the file: scale, limit, centre.
+    pub(crate) fn to_values(&self) -> Vec<f32> {
+        [self.scale, self.limit].into_iter().chain(self.centre.iter().copied()).collect()
+    }
+
+    /// From the numbers in the file, if they make sense.
+    pub(crate) fn from_values(values: &[f32], dim: usize) -> Option<Self> {
+        let [scale, limit, centre @ ..] = values else { return None };
+        let is_right = centre.len() == dim
+            && scale.is_finite()
+            && *scale >= 0.0
+            && *limit == Self::limit(dim)
+            && centre.iter().all(|value| value.is_finite());
+        is_right.then(|| Self { centre: centre.to_vec(), scale: *scale, limit: *limit })
+    }
+
     /// Writes the codes of a vector, each value first multiplied by `factor`, and zeros up to the end of `codes`.
     pub(crate) fn encode(&self, vector: &[f32], factor: f32, codes: &mut [u8]) {
         /// Added to a number under 2^22 it leaves the number, rounded to the nearest even, in the lowest bits.
@@ -202,6 +218,7 @@ impl Codes {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CodesView<'a> {
     pub(crate) bytes: &'a [u8],
+    /// The left terms of the rows; none in a file, where rows are only ever compared with queries.
     pub(crate) left: &'a [i32],
     pub(crate) right: &'a [i32],
     pub(crate) stride_bytes: usize,
@@ -226,9 +243,15 @@ impl<'a> CodesView<'a> {
     /// The distances of a row to four others.
     #[inline]
     pub(crate) fn to_four(&self, row: u32, others: [u32; 4]) -> [i32; 4] {
-        let products = self.products.four(self.row(row), others.map(|other| self.row(other)));
+        self.from_codes(self.row(row), self.left[row as usize], others)
+    }
+
+    /// The distances of codes with their left term to four rows.
+    #[inline]
+    pub(crate) fn from_codes(&self, codes: &[u8], left: i32, others: [u32; 4]) -> [i32; 4] {
+        let products = self.products.four(codes, others.map(|other| self.row(other)));
         std::array::from_fn(|i| {
-            let terms = self.left[row as usize].wrapping_add(self.right[others[i] as usize]);
+            let terms = left.wrapping_add(self.right[others[i] as usize]);
             terms.wrapping_sub(products[i].wrapping_mul(2))
         })
     }

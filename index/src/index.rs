@@ -5,12 +5,17 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::beam::Candidate;
+use crate::codes::{CodesView, Quantizer, stride_bytes};
 use crate::copies::CopiesView;
+use crate::distance::products::Products;
 use crate::file::{Corrupt, Header, OpenError, Sections};
 use crate::graph::{GraphAccess, LayerView, positions};
-use crate::search::{Scorer, Scratch, descend, search_level};
+use crate::search::{CodeScorer, Score, Scorer, Scratch, descend, search_level};
 use crate::vectors::Rows;
 use crate::{Distance, Matrix};
+
+/// Rows whose vectors are asked for ahead of their turn.
+const AHEAD: usize = 4;
 
 /// A row that a search found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,6 +33,9 @@ pub struct Index {
     distance: Distance,
     /// For each level above 0, level 1 first: the slot of its nodes on the level below.
     down: Vec<Vec<u32>>,
+    /// How queries become codes, if the rows have codes.
+    quantizer: Option<Quantizer>,
+    products: &'static Products,
 }
 
 impl Index {
@@ -49,7 +57,11 @@ impl Index {
             })
             .collect();
         let distance = Distance::new(sections.header().params.metric);
-        Ok(Self { sections, distance, down })
+        // Checked on opening.
+        let quantizer = sections
+            .codes()
+            .and_then(|(values, _, _)| Quantizer::from_values(values, sections.header().dim));
+        Ok(Self { sections, distance, down, quantizer, products: Products::new() })
     }
 
     /// What the file says of itself.
@@ -69,7 +81,7 @@ impl Index {
 
     /// Something to search with. It keeps memory that one search after the other uses, so make one a thread.
     pub fn searcher(&self) -> Searcher<'_> {
-        Searcher { index: self, scratch: Scratch::default() }
+        Searcher { index: self, scratch: Scratch::default(), nearest: Vec::new() }
     }
 
     /// Searches for each row of `queries` on the current rayon pool; as [`Searcher::search`], in the order of the
@@ -92,6 +104,12 @@ impl Index {
             .with_min_len(16)
             .map_init(|| self.searcher(), |searcher, query| searcher.search(query, k, ef_search))
             .collect()
+    }
+
+    fn codes(&self) -> Option<CodesView<'_>> {
+        let (_, right, bytes) = self.sections.codes()?;
+        let stride_bytes = stride_bytes(self.dim());
+        Some(CodesView { bytes, left: &[], right, stride_bytes, products: self.products })
     }
 
     fn copies(&self) -> CopiesView<'_> {
@@ -124,9 +142,7 @@ impl Rows for Index {
 
     #[inline]
     fn check(&self, row: u32) -> Result<(), Corrupt> {
-        let dim = self.sections.header().dim;
-        let start = row as usize * dim;
-        self.sections.check_values(start..start + dim)
+        self.sections.check_vector(row)
     }
 }
 
@@ -155,6 +171,7 @@ impl GraphAccess for Index {
 pub struct Searcher<'a> {
     index: &'a Index,
     scratch: Scratch,
+    nearest: Vec<Candidate>,
 }
 
 impl Searcher<'_> {
@@ -177,15 +194,45 @@ impl Searcher<'_> {
         }
         let scorer = Scorer::new(query, &index.distance, index);
         if ef < index.rows() {
-            let entry = descend(index, &scorer, 0, &mut self.scratch.distances)?;
-            search_level(index.layer(0), &scorer, entry, ef, &mut self.scratch)?;
-            let hits = self.hits(self.scratch.beam.candidates(), wanted);
+            self.walk(query, &scorer, ef)?;
+            let hits = self.hits(&self.nearest, wanted);
             if hits.len() == wanted {
                 return Ok(hits);
             }
         }
         // A beam as wide as the index is a walk over all of it; and where a walk found too little, nothing is left out.
         self.search_exactly(&scorer, wanted)
+    }
+
+    /// The `ef` nearest nodes that a walk finds, with their exact distances, nearest first: into `self.nearest`. Where
+    /// there are codes, the walk goes by them.
+    fn walk(&mut self, query: &[f32], scorer: &Scorer<'_, Index>, ef: usize) -> Result<(), Corrupt> {
+        let Self { index, scratch, nearest } = self;
+        nearest.clear();
+        let (Some(quantizer), Some(rows)) = (&index.quantizer, index.codes()) else {
+            let entry = descend(*index, scorer, 0, &mut scratch.distances)?;
+            search_level(index.layer(0), scorer, entry, ef, scratch)?;
+            nearest.extend_from_slice(scratch.beam.candidates());
+            return Ok(());
+        };
+        let mut codes = std::mem::take(&mut scratch.codes);
+        let check = |row| index.sections.check_codes(row);
+        let by_codes = CodeScorer::new(query, &index.distance, quantizer, rows, &mut codes, check);
+        let entry = descend(*index, &by_codes, 0, &mut scratch.distances)?;
+        search_level(index.layer(0), &by_codes, entry, ef, scratch)?;
+        scratch.codes = codes;
+        let found = scratch.beam.candidates();
+        found.iter().take(AHEAD).for_each(|candidate| scorer.prefetch(candidate.node()));
+        let rows = found.iter().enumerate().map(|(at, candidate)| {
+            if let Some(later) = found.get(at + AHEAD) {
+                scorer.prefetch(later.node());
+            }
+            (candidate.node(), candidate.node())
+        });
+        scorer.each(rows, |distance, row| nearest.push(Candidate::new(distance, row)))?;
+        scratch.distances += nearest.len() as u64;
+        nearest.sort_unstable();
+        Ok(())
     }
 
     /// Distances computed by the searches of this searcher so far.

@@ -1,12 +1,30 @@
 //! Search in a graph: Algorithms 2 (search a level) and 5 (search the graph) of the HNSW paper.
 
+use crate::Metric;
 use crate::beam::{Beam, Candidate};
+use crate::codes::{CodesView, Quantizer, Terms};
 use crate::distance::Distance;
 use crate::distance::prefetch;
 use crate::file::Corrupt;
 use crate::graph::{GraphAccess, LayerView};
 use crate::vectors::Rows;
 use crate::visited::Visited;
+
+/// Something whose distance to rows can be told: what a search looks for.
+pub(crate) trait Score {
+    /// The distance of a row.
+    fn one(&self, row: u32) -> Result<f32, Corrupt>;
+
+    /// Calls `found` with the distance of each row, in order. The pairs are a node and its row.
+    fn each(
+        &self,
+        rows: impl Iterator<Item = (u32, u32)>,
+        found: impl FnMut(f32, u32),
+    ) -> Result<(), Corrupt>;
+
+    /// Asks for what the distance of a row needs.
+    fn prefetch(&self, row: u32);
+}
 
 /// What a search needs besides graph and rows; reused from one search to the next.
 #[derive(Debug, Default)]
@@ -15,6 +33,8 @@ pub(crate) struct Scratch {
     pub(crate) beam: Beam,
     /// Unvisited neighbours of the node that is being expanded.
     pending: Vec<u32>,
+    /// The codes of the query.
+    pub(crate) codes: Vec<u8>,
     /// Distances computed since it was last set to 0.
     pub(crate) distances: u64,
 }
@@ -37,18 +57,19 @@ impl<'a, R: Rows> Scorer<'a, R> {
     pub(crate) fn for_row(row: u32, distance: &'a Distance, rows: &'a R) -> Self {
         Self { query: rows.matrix().row(row), inverse_norm: rows.inverse_norm(row), distance, rows }
     }
+}
 
-    pub(crate) fn one(&self, row: u32) -> Result<f32, Corrupt> {
+impl<R: Rows> Score for Scorer<'_, R> {
+    fn one(&self, row: u32) -> Result<f32, Corrupt> {
         self.rows.check(row)?;
         let vector = self.rows.matrix().row(row);
         Ok(self.distance.between(self.query, self.inverse_norm, vector, self.rows.inverse_norm(row)))
     }
 
-    /// Calls `found` with the distance of each row, in order.
     #[inline]
-    pub(crate) fn each(
+    fn each(
         &self,
-        rows: impl Iterator<Item = (u32, u32)> + Clone,
+        rows: impl Iterator<Item = (u32, u32)>,
         mut found: impl FnMut(f32, u32),
     ) -> Result<(), Corrupt> {
         let matrix = self.rows.matrix();
@@ -78,18 +99,97 @@ impl<'a, R: Rows> Scorer<'a, R> {
         }
         Ok(())
     }
+
+    #[inline]
+    fn prefetch(&self, row: u32) {
+        prefetch(self.rows.matrix().row(row));
+    }
+}
+
+/// The codes of a query, ready to be compared with those of rows. Distances are whole numbers, of another scale than the
+/// exact ones and in nearly their order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CodeScorer<'a, C> {
+    codes: &'a [u8],
+    left: i32,
+    rows: CodesView<'a>,
+    /// Makes sure that the codes of a row may be used.
+    check: C,
+}
+
+impl<'a, C: Fn(u32) -> Result<(), Corrupt>> CodeScorer<'a, C> {
+    /// Encodes a query into `codes`.
+    pub(crate) fn new(
+        query: &[f32],
+        distance: &Distance,
+        quantizer: &Quantizer,
+        rows: CodesView<'a>,
+        codes: &'a mut Vec<u8>,
+        check: C,
+    ) -> Self {
+        let factor = if distance.metric() == Metric::Cosine { distance.inverse_norm(query) } else { 1.0 };
+        codes.resize(rows.stride_bytes, 0);
+        quantizer.encode(query, factor, codes);
+        let left = Terms::of(distance.metric(), codes).left;
+        Self { codes, left, rows, check }
+    }
+}
+
+impl<C: Fn(u32) -> Result<(), Corrupt>> Score for CodeScorer<'_, C> {
+    #[expect(clippy::cast_precision_loss, reason = "rounding keeps the order but for ties")]
+    fn one(&self, row: u32) -> Result<f32, Corrupt> {
+        (self.check)(row)?;
+        Ok(self.rows.from_codes(self.codes, self.left, [row; 4])[0] as f32)
+    }
+
+    #[inline]
+    #[expect(clippy::cast_precision_loss, reason = "rounding keeps the order but for ties")]
+    fn each(
+        &self,
+        rows: impl Iterator<Item = (u32, u32)>,
+        mut found: impl FnMut(f32, u32),
+    ) -> Result<(), Corrupt> {
+        let mut group = [(0, 0); 4];
+        let mut len = 0;
+        let mut score = |group: &[(u32, u32)]| {
+            // A group of fewer is filled up with its first.
+            let rows = std::array::from_fn(|i| group.get(i).unwrap_or(&group[0]).1);
+            let distances = self.rows.from_codes(self.codes, self.left, rows);
+            for (distance, &(node, _)) in distances.into_iter().zip(group) {
+                found(distance as f32, node);
+            }
+        };
+        for pair in rows {
+            (self.check)(pair.1)?;
+            group[len] = pair;
+            len += 1;
+            if len == group.len() {
+                score(&group);
+                len = 0;
+            }
+        }
+        if len > 0 {
+            score(&group[..len]);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn prefetch(&self, row: u32) {
+        prefetch(self.rows.row(row));
+    }
 }
 
 /// Algorithm 2: from `entries` (distance and slot), the `ef` nearest nodes of one level that a best-first walk finds.
 /// They are in `scratch.beam` afterwards, nearest first.
-pub(crate) fn search_level<R: Rows>(
+pub(crate) fn search_level(
     layer: LayerView<'_>,
-    scorer: &Scorer<'_, R>,
+    scorer: &impl Score,
     entries: impl IntoIterator<Item = Candidate>,
     ef: usize,
     scratch: &mut Scratch,
 ) -> Result<(), Corrupt> {
-    let Scratch { visited, beam, pending, distances } = scratch;
+    let Scratch { visited, beam, pending, distances, .. } = scratch;
     visited.reset(layer.len());
     beam.reset(ef);
     for entry in entries {
@@ -97,12 +197,11 @@ pub(crate) fn search_level<R: Rows>(
             beam.insert(entry);
         }
     }
-    let matrix = scorer.rows.matrix();
     while let Some(slot) = beam.expand_next() {
         pending.clear();
         for &neighbour in layer.neighbours(slot) {
             if visited.insert(neighbour) {
-                prefetch(matrix.row(layer.row(neighbour)));
+                scorer.prefetch(layer.row(neighbour));
                 pending.push(neighbour);
             }
         }
@@ -119,9 +218,9 @@ pub(crate) fn search_level<R: Rows>(
 
 /// Algorithm 5, down to a level: walks greedily from the entry point through all levels above `level`, and returns
 /// where to begin on `level`. Nothing if the graph is empty.
-pub(crate) fn descend<R: Rows>(
+pub(crate) fn descend(
     graph: &impl GraphAccess,
-    scorer: &Scorer<'_, R>,
+    scorer: &impl Score,
     level: usize,
     distances: &mut u64,
 ) -> Result<Option<Candidate>, Corrupt> {

@@ -49,6 +49,12 @@ pub(super) struct Args {
           value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: u64,
 
+    /// How neighbours are found: `partition` compares rows in overlapping groups of near ones, `insert` searches the
+    /// graph for every row, `auto` takes partition unless a sample shows that it would miss too many neighbours
+    #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Index",
+          value_parser = ["auto", "partition", "insert"])]
+    builder: String,
+
     #[command(flatten)]
     run: RunArgs,
 }
@@ -72,5 +78,6 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     sink.insert("ef_construction".to_owned(), i64::from(args.ef_construction).into());
     // The range of the flag is that of TOML's integers.
     sink.insert("seed".to_owned(), i64::try_from(args.seed).unwrap_or(i64::MAX).into());
+    sink.insert("builder".to_owned(), args.builder.into());
     shared::execute(source, stages, sink, &args.run, verbosity)
 }

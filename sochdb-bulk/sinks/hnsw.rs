@@ -5,7 +5,10 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use index::file::{Contents, VECTORS_OFFSET, Vectors};
-use index::{BuildError, Built, GraphBuilder, InsertBuilder, MappedMatrix, Monitor, Params};
+use index::{
+    AutoBuilder, BuildError, Built, GraphBuilder, InsertBuilder, MappedMatrix, Monitor, Params, PartitionBuilder,
+    Phase,
+};
 use readers::{Batch, Matrix, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +41,20 @@ pub struct Hnsw {
     /// The seed of levels and order. The same input, options and seed give the same file.
     #[serde(default = "default_seed")]
     seed: u64,
+    /// How neighbours are found: partition compares rows in overlapping groups of near ones, insert searches the graph
+    /// for every row, auto takes partition unless a sample shows that it would miss too many neighbours.
+    #[serde(default)]
+    builder: Builder,
+}
+
+/// How neighbours are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Builder {
+    #[default]
+    Auto,
+    Partition,
+    Insert,
 }
 
 fn default_m() -> usize {
@@ -65,7 +82,11 @@ impl Hnsw {
     }
 
     fn builder(&self) -> &'static dyn GraphBuilder {
-        &InsertBuilder
+        match self.builder {
+            Builder::Auto => &AutoBuilder,
+            Builder::Partition => &PartitionBuilder,
+            Builder::Insert => &InsertBuilder,
+        }
     }
 }
 
@@ -100,7 +121,7 @@ impl Sink for Hnsw {
         }
         // Ids once as they come, once sorted to find duplicates.
         let ids = if input.ids_are_positions() { 0 } else { rows * 8 * 2 };
-        let memory_bytes = index::memory_bytes(self.builder(), &params, rows, threads) + ids;
+        let memory_bytes = index::memory_bytes(self.builder(), &params, rows, input.dim, threads) + ids;
         Ok(SinkPlan { memory_bytes, ..SinkPlan::default() })
     }
 
@@ -151,7 +172,6 @@ impl PositionalWriter for HnswFile {
             .num_threads(finish.threads)
             .build()
             .map_err(|e| Failure::failed(format!("cannot start {} threads: {e}", finish.threads)))?;
-        finish.progress.begin("building", Some(finish.rows));
         let watch = Watch { progress: finish.progress, cancel: finish.cancel };
         let build = |vectors: Vectors<'_>| {
             let (Vectors::Elsewhere(matrix) | Vectors::InPlace(matrix)) = vectors;
@@ -265,6 +285,10 @@ struct Watch<'a> {
 }
 
 impl Monitor for Watch<'_> {
+    fn begin(&self, phase: Phase, rows: u64) {
+        self.progress.begin(phase.name(), Some(rows));
+    }
+
     fn advance(&self, rows: u64) {
         self.progress.advance(rows);
     }

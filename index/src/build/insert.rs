@@ -18,7 +18,7 @@ use crate::Params;
 use crate::beam::Candidate;
 use crate::file::Corrupt;
 use crate::graph::{Graph, GraphAccess, Layer, LayerView, NONE, positions};
-use crate::search::{Scorer, Scratch, descend, search_level};
+use crate::search::{Score, Scorer, Scratch, descend, search_level};
 use crate::select::select_neighbours;
 
 /// A batch is at most one in so many of the rows of its level. The rows of a batch do not see each other: at 1 in 250 each
@@ -81,7 +81,12 @@ impl GraphBuilder for InsertBuilder {
         let rows = input.rows.matrix.rows();
         let effective_parameters =
             vec![("ef", beam_width(&input.params) as u64), ("batch_limit", batch_limit(rows) as u64)];
-        Ok(Outcome { graph: Graph { layers, entry_point }, builder: self.name(), effective_parameters })
+        Ok(Outcome {
+            graph: Graph { layers, entry_point },
+            builder: self.name(),
+            effective_parameters,
+            codes: None,
+        })
     }
 }
 

@@ -12,6 +12,7 @@ pub use auto::AutoBuilder;
 pub use insert::InsertBuilder;
 pub use partition::PartitionBuilder;
 
+use crate::codes::Codes;
 use crate::copies::Copies;
 use crate::graph::{Graph, MAX_ROWS};
 use crate::params::InvalidParams;
@@ -143,6 +144,8 @@ pub struct Outcome {
     pub(crate) builder: &'static str,
     /// What `M` and `ef_construction` became, and what was measured, for the index file: name and value.
     pub(crate) effective_parameters: Vec<(&'static str, u64)>,
+    /// The codes of the rows, if the builder made any.
+    pub(crate) codes: Option<Codes>,
 }
 
 /// A graph with everything that belongs to it but the rows: what [`crate::file::write`] writes.
@@ -157,6 +160,7 @@ pub struct Built {
     pub(crate) repaired_nodes: u64,
     pub(crate) builder: &'static str,
     pub(crate) effective_parameters: Vec<(&'static str, u64)>,
+    pub(crate) codes: Option<Codes>,
 }
 
 /// An upper bound of the memory of [`build`] and the writing of its file, in bytes, besides the rows themselves, which
@@ -209,7 +213,7 @@ pub fn build(
         params: *params,
         members: members(params, matrix.rows(), &copies),
     };
-    let Outcome { mut graph, builder, effective_parameters } =
+    let Outcome { mut graph, builder, effective_parameters, codes } =
         builder.build(&input, monitor).map_err(|Stopped| BuildError::Cancelled)?;
     let repaired_nodes =
         repair::connect(&mut graph, &input, monitor).map_err(|Stopped| BuildError::Cancelled)?;
@@ -223,6 +227,7 @@ pub fn build(
         repaired_nodes,
         builder,
         effective_parameters,
+        codes,
         inverse_norms,
     })
 }
@@ -269,6 +274,27 @@ fn members(params: &Params, rows: usize, copies: &Copies) -> Vec<Vec<u32>> {
 }
 
 impl Built {
+    /// Makes sure that it has 8-bit codes of its rows, which [`crate::file::write`] writes and search uses for a first
+    /// choice.
+    ///
+    /// # Panics
+    /// If `matrix` has other rows than it was built from.
+    pub fn with_codes(mut self, matrix: Matrix<'_>) -> Self {
+        assert_eq!(matrix.rows(), self.rows, "the graph's own rows");
+        if self.codes.is_none() {
+            let rows = PlainRows { matrix, inverse_norms: &self.inverse_norms };
+            self.codes = Some(Codes::new(&rows, &self.params));
+        }
+        self
+    }
+
+    /// Makes sure that it has no codes.
+    #[must_use]
+    pub fn without_codes(mut self) -> Self {
+        self.codes = None;
+        self
+    }
+
     /// The parameters it was built with.
     pub fn params(&self) -> &Params {
         &self.params

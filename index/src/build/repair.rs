@@ -6,7 +6,7 @@
 use super::{BuildInput, Monitor, Stopped};
 use crate::beam::Candidate;
 use crate::graph::{Graph, GraphAccess, Layer, NONE};
-use crate::search::{Scorer, Scratch, search_level};
+use crate::search::{Score, Scorer, Scratch, search_level};
 
 /// Links unreachable nodes on all levels, and returns how many there were.
 pub(super) fn connect(

@@ -9,6 +9,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod prefetch;
 pub(crate) mod products;
 mod scalar;
@@ -35,6 +37,8 @@ struct Kernels {
 pub enum InstructionSet {
     /// Plain Rust, everywhere: the oracle that the others are tested against.
     Scalar,
+    /// NEON, AArch64.
+    Neon,
     /// AVX2 and FMA, x86-64.
     Avx2,
     /// AVX-512 F and DQ, x86-64.
@@ -42,11 +46,11 @@ pub enum InstructionSet {
 }
 
 impl InstructionSet {
-    /// Every one that this crate knows, the slowest first.
-    pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
+    /// Every one that this crate knows, the slowest first. No machine has all: some are of other architectures.
+    pub const ALL: [Self; 4] = [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512];
 
     /// The fastest one that this machine has. The environment variable `SOCHDB_BULK_INSTRUCTIONS` with the name of one
-    /// (`scalar`, `avx2`, `avx512`) rules out those above it; results are the same with each.
+    /// (`scalar`, `neon`, `avx2`, `avx512`) rules out those above it; results are the same with each.
     pub fn best() -> Self {
         static BEST: OnceLock<InstructionSet> = OnceLock::new();
         *BEST.get_or_init(|| {
@@ -58,10 +62,11 @@ impl InstructionSet {
         })
     }
 
-    /// The name: `scalar`, `avx2`, `avx512`.
+    /// The name: `scalar`, `neon`, `avx2`, `avx512`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
         }
@@ -70,6 +75,10 @@ impl InstructionSet {
     fn kernels(self) -> Option<&'static Kernels> {
         match self {
             Self::Scalar => Some(&scalar::KERNELS),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => neon::kernels(),
+            #[cfg(not(target_arch = "aarch64"))]
+            Self::Neon => None,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => avx2::kernels(),
             #[cfg(target_arch = "x86_64")]

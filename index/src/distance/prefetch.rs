@@ -19,7 +19,13 @@ pub(crate) fn prefetch<T>(values: &[T]) {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().cast::<i8>().add(line * LINE_BYTES));
         }
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: the address is inside `values`; a prefetch has no effect but on caches and touches no register.
+        unsafe {
+            let address = values.as_ptr().cast::<u8>().add(line * LINE_BYTES);
+            std::arch::asm!("prfm pldl1keep, [{}]", in(reg) address, options(readonly, nostack, preserves_flags));
+        }
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let _ = line;
     }
 }

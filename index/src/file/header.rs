@@ -3,6 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Corrupt, corrupt};
+use crate::codes::stride_bytes;
 use crate::level::MAX_LEVEL;
 use crate::{Metric, Params};
 
@@ -73,10 +74,18 @@ pub enum SectionKind {
     Copies = 7,
     /// The pipeline that made the file, as TOML.
     Recipe = 8,
+    /// How vectors become codes: f32 scale, f32 limit, then one f32 a column.
+    Quantizer = 9,
+    /// One i32 a row: what its codes add to a distance.
+    CodeTerms = 10,
+    /// `rows` times `dim` bytes, each row padded to a multiple of 64.
+    Codes = 11,
+    /// xxh3-64 of each 64 KiB block of the codes.
+    CodeChecksums = 12,
 }
 
 impl SectionKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 12] = [
         Self::Vectors,
         Self::VectorChecksums,
         Self::Ids,
@@ -85,6 +94,10 @@ impl SectionKind {
         Self::InverseNorms,
         Self::Copies,
         Self::Recipe,
+        Self::Quantizer,
+        Self::CodeTerms,
+        Self::Codes,
+        Self::CodeChecksums,
     ];
 
     /// The name that is printed.
@@ -98,6 +111,10 @@ impl SectionKind {
             Self::InverseNorms => "inverse norms",
             Self::Copies => "copies",
             Self::Recipe => "recipe",
+            Self::Quantizer => "quantizer",
+            Self::CodeTerms => "code terms",
+            Self::Codes => "codes",
+            Self::CodeChecksums => "code checksums",
         }
     }
 }
@@ -109,7 +126,7 @@ pub struct SectionInfo {
     pub kind: SectionKind,
     pub offset_bytes: u64,
     pub length_bytes: u64,
-    /// xxh3-64 of the section's bytes; for the vectors, of the section with their block checksums.
+    /// xxh3-64 of the section's bytes; for vectors and codes, of the section with their block checksums.
     pub checksum: u64,
 }
 
@@ -336,6 +353,7 @@ impl Header {
             }
         }
         let cosine = self.params.metric == Metric::Cosine;
+        let has_codes = self.section(SectionKind::Codes).is_some();
         for (kind, needed) in [
             (SectionKind::Vectors, true),
             (SectionKind::VectorChecksums, true),
@@ -343,6 +361,9 @@ impl Header {
             (SectionKind::UpperLevels, self.levels.len() > 1),
             (SectionKind::InverseNorms, cosine),
             (SectionKind::Copies, self.copies > 0),
+            (SectionKind::Quantizer, has_codes),
+            (SectionKind::CodeTerms, has_codes),
+            (SectionKind::CodeChecksums, has_codes),
         ] {
             if needed && self.section(kind).is_none() {
                 let expected = format!("a section with the {}", kind.name());
@@ -355,15 +376,18 @@ impl Header {
     /// The length that the counts of the header give a section, where they give one.
     fn section_length(&self, kind: SectionKind) -> Option<u64> {
         let (m, rows) = (self.params.m as u64, self.rows);
+        let codes = rows * stride_bytes(self.dim) as u64;
+        let checksums = |bytes: u64| bytes.div_ceil(super::BLOCK_BYTES as u64) * 8;
         Some(match kind {
             SectionKind::Vectors => rows * self.dim as u64 * 4,
-            SectionKind::VectorChecksums => {
-                (rows * self.dim as u64 * 4).div_ceil(super::BLOCK_BYTES as u64) * 8
-            }
+            SectionKind::VectorChecksums => checksums(rows * self.dim as u64 * 4),
             SectionKind::Ids => rows * 8,
             SectionKind::Level0 => rows * 2 * m * 4,
             SectionKind::UpperLevels => self.levels[1..].iter().map(|level| level.nodes * (1 + m) * 4).sum(),
-            SectionKind::InverseNorms => rows * 4,
+            SectionKind::InverseNorms | SectionKind::CodeTerms => rows * 4,
+            SectionKind::Quantizer => (2 + self.dim as u64) * 4,
+            SectionKind::Codes => codes,
+            SectionKind::CodeChecksums => checksums(codes),
             SectionKind::Copies | SectionKind::Recipe => return None,
         })
     }

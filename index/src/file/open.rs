@@ -16,6 +16,7 @@ use super::header::{
 };
 use super::validate::validate;
 use super::{BLOCK_BYTES, Corrupt, corrupt};
+use crate::codes::stride_bytes;
 
 /// Why an index file cannot be used.
 #[derive(Debug)]
@@ -141,24 +142,72 @@ fn check_section(header: &Header, kind: SectionKind, bytes: &[u8]) -> Result<(),
     Err(corrupt(kind.name(), section.offset_bytes, expected, found))
 }
 
-/// A mapped index file whose parts, vectors excepted, have been checked.
+/// A section that is checked block by block, each when it is first used.
+#[derive(Debug)]
+struct Blocks {
+    kind: SectionKind,
+    bytes: Range<usize>,
+    checksums: Range<usize>,
+    /// One bit a block: it was compared with its checksum.
+    checked: Vec<AtomicU64>,
+}
+
+impl Blocks {
+    fn new(kind: SectionKind, bytes: Range<usize>, checksums: Range<usize>) -> Self {
+        let words = bytes.len().div_ceil(BLOCK_BYTES).div_ceil(64);
+        Self { kind, bytes, checksums, checked: (0..words).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    fn get<'m>(&self, map: &'m Mmap) -> &'m [u8] {
+        &map[self.bytes.clone()]
+    }
+
+    /// Compares the blocks that hold the bytes `range` of the section with their checksums, unless that was done.
+    #[inline]
+    fn check(&self, map: &Mmap, range: Range<usize>) -> Result<(), Corrupt> {
+        for block in range.start / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES) {
+            let (word, bit) = (&self.checked[block / 64], 1 << (block % 64));
+            // Relaxed: the bit guards no other memory, and a block that two threads check is checked twice.
+            if word.load(Ordering::Relaxed) & bit == 0 {
+                self.check_block(map, block)?;
+                word.fetch_or(bit, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn check_block(&self, map: &Mmap, block: usize) -> Result<(), Corrupt> {
+        let checksums: &[u64] = bytemuck::cast_slice(&map[self.checksums.clone()]);
+        let start = self.bytes.start + block * BLOCK_BYTES;
+        let end = (start + BLOCK_BYTES).min(self.bytes.end);
+        let (stored, computed) = (checksums[block], xxh3_64(&map[start..end]));
+        if stored == computed {
+            return Ok(());
+        }
+        let (expected, found) = (format!("checksum {stored:016x}"), format!("{computed:016x}"));
+        Err(corrupt(format!("{}, block {block}", self.kind.name()), start as u64, expected, found))
+    }
+}
+
+/// A mapped index file whose parts, vectors and codes excepted, have been checked.
 #[derive(Debug)]
 pub(crate) struct Sections {
     map: Mmap,
     header: Header,
-    vectors: Range<usize>,
-    vector_checksums: Range<usize>,
+    vectors: Blocks,
+    codes: Option<Blocks>,
+    quantizer: Range<usize>,
+    code_terms: Range<usize>,
     level0: Range<usize>,
     upper: Range<usize>,
     ids: Range<usize>,
     inverse_norms: Range<usize>,
     copies: Range<usize>,
-    /// One bit a block of the vectors: it was compared with its checksum.
-    checked_blocks: Vec<AtomicU64>,
 }
 
 impl Sections {
-    /// Maps a file and checks everything but the vectors, whose blocks are checked when they are first used.
+    /// Maps a file and checks everything but vectors and codes, whose blocks are checked when they are first used.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
         let mut file = open_regular(path)?;
         let header = header_of(&mut file)?;
@@ -175,26 +224,28 @@ impl Sections {
                 start..start + length
             })
         };
-        let vectors = range(SectionKind::Vectors);
-        let words = vectors.len().div_ceil(BLOCK_BYTES).div_ceil(64);
+        let blocks = |kind, checksums| Blocks::new(kind, range(kind), range(checksums));
         let sections = Self {
-            vector_checksums: range(SectionKind::VectorChecksums),
+            vectors: blocks(SectionKind::Vectors, SectionKind::VectorChecksums),
+            codes: header
+                .section(SectionKind::Codes)
+                .map(|_| blocks(SectionKind::Codes, SectionKind::CodeChecksums)),
+            quantizer: range(SectionKind::Quantizer),
+            code_terms: range(SectionKind::CodeTerms),
             level0: range(SectionKind::Level0),
             upper: range(SectionKind::UpperLevels),
             ids: range(SectionKind::Ids),
             inverse_norms: range(SectionKind::InverseNorms),
             copies: range(SectionKind::Copies),
-            checked_blocks: (0..words).map(|_| AtomicU64::new(0)).collect(),
-            vectors,
             header,
             map,
         };
-        sections.check_all_but_vectors()?;
+        sections.check_all_but_blocks()?;
         validate(&sections)?;
         Ok(sections)
     }
 
-    fn check_all_but_vectors(&self) -> Result<(), Corrupt> {
+    fn check_all_but_blocks(&self) -> Result<(), Corrupt> {
         let mut end = HEADER_BYTES;
         for section in &self.header.sections {
             #[expect(clippy::cast_possible_truncation, reason = "inside the map")]
@@ -202,8 +253,11 @@ impl Sections {
             self.check_padding(end..start)?;
             end = start + length;
             let bytes = match section.kind {
-                // The checksum of the vectors covers their block checksums; the blocks are checked one by one.
-                SectionKind::Vectors => &self.map[self.vector_checksums.clone()],
+                // Their checksum covers their block checksums; the blocks are checked one by one.
+                SectionKind::Vectors => &self.map[self.vectors.checksums.clone()],
+                SectionKind::Codes => {
+                    self.codes.as_ref().map_or(&[][..], |codes| &self.map[codes.checksums.clone()])
+                }
                 _ => &self.map[start..end],
             };
             check_section(&self.header, section.kind, bytes)?;
@@ -226,7 +280,7 @@ impl Sections {
     }
 
     pub(crate) fn vectors(&self) -> &[f32] {
-        bytemuck::cast_slice(&self.map[self.vectors.clone()])
+        bytemuck::cast_slice(self.vectors.get(&self.map))
     }
 
     pub(crate) fn level0(&self) -> &[u32] {
@@ -257,31 +311,28 @@ impl Sections {
         bytemuck::cast_slice(&self.map[self.copies.clone()])
     }
 
-    /// Compares the blocks that hold the values `range` of the vectors with their checksums, unless that was done.
+    /// Makes sure that a row's vector is what was written.
     #[inline]
-    pub(crate) fn check_values(&self, range: Range<usize>) -> Result<(), Corrupt> {
-        const VALUES_A_BLOCK: usize = BLOCK_BYTES / 4;
-        for block in range.start / VALUES_A_BLOCK..range.end.div_ceil(VALUES_A_BLOCK) {
-            let (word, bit) = (&self.checked_blocks[block / 64], 1 << (block % 64));
-            // Relaxed: the bit guards no other memory, and a block that two threads check is checked twice.
-            if word.load(Ordering::Relaxed) & bit == 0 {
-                self.check_block(block)?;
-                word.fetch_or(bit, Ordering::Relaxed);
-            }
-        }
-        Ok(())
+    pub(crate) fn check_vector(&self, row: u32) -> Result<(), Corrupt> {
+        let row_bytes = self.header.dim * 4;
+        let start = row as usize * row_bytes;
+        self.vectors.check(&self.map, start..start + row_bytes)
     }
 
-    #[cold]
-    fn check_block(&self, block: usize) -> Result<(), Corrupt> {
-        let checksums: &[u64] = bytemuck::cast_slice(&self.map[self.vector_checksums.clone()]);
-        let start = self.vectors.start + block * BLOCK_BYTES;
-        let end = (start + BLOCK_BYTES).min(self.vectors.end);
-        let (stored, computed) = (checksums[block], xxh3_64(&self.map[start..end]));
-        if stored == computed {
-            return Ok(());
-        }
-        let (expected, found) = (format!("checksum {stored:016x}"), format!("{computed:016x}"));
-        Err(corrupt(format!("vectors, block {block}"), start as u64, expected, found))
+    /// The numbers of the quantizer, and of each row the term and the codes; nothing if the file has no codes.
+    pub(crate) fn codes(&self) -> Option<(&[f32], &[i32], &[u8])> {
+        let codes = self.codes.as_ref()?.get(&self.map);
+        let cast = |range: &Range<usize>| &self.map[range.clone()];
+        let (quantizer, terms) = (cast(&self.quantizer), cast(&self.code_terms));
+        Some((bytemuck::cast_slice(quantizer), bytemuck::cast_slice(terms), codes))
+    }
+
+    /// Makes sure that a row's codes are what was written.
+    #[inline]
+    pub(crate) fn check_codes(&self, row: u32) -> Result<(), Corrupt> {
+        let Some(codes) = &self.codes else { return Ok(()) };
+        let row_bytes = stride_bytes(self.header.dim);
+        let start = row as usize * row_bytes;
+        codes.check(&self.map, start..start + row_bytes)
     }
 }

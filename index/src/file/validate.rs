@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::header::ENTRY_POINT_OFFSET;
 use super::{Corrupt, SectionKind, Sections, corrupt};
+use crate::codes::Quantizer;
 use crate::graph::NONE;
 
 pub(super) fn validate(sections: &Sections) -> Result<(), Corrupt> {
@@ -51,6 +52,12 @@ pub(super) fn validate(sections: &Sections) -> Result<(), Corrupt> {
     let at = offset(SectionKind::InverseNorms);
     if let Some(bad) = sections.inverse_norms().iter().find(|norm| !norm.is_finite() || **norm < 0.0) {
         return Err(corrupt("inverse norms", at, "finite numbers from 0", bad));
+    }
+    if let Some((values, _, _)) = sections.codes()
+        && Quantizer::from_values(values, header.dim).is_none()
+    {
+        let expected = "a finite scale from 0, the limit of its dimension, and finite means";
+        return Err(corrupt("quantizer", offset(SectionKind::Quantizer), expected, "others"));
     }
     Ok(())
 }

@@ -55,8 +55,7 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
     assert_eq!(matrix.rows(), built.rows, "the graph's own rows");
     assert!(ids.is_none_or(|ids| ids.len() == built.rows), "one id a row");
 
-    let checksums: Vec<u64> =
-        bytemuck::cast_slice::<f32, u8>(matrix.values()).par_chunks(BLOCK_BYTES).map(xxh3_64).collect();
+    let checksums = block_checksums(bytemuck::cast_slice(matrix.values()));
     let mut sections = SectionWriter { out, sections: Vec::new(), end: HEADER_BYTES as u64 };
     let checksum = xxh3_64(bytemuck::cast_slice(&checksums));
     match vectors {
@@ -90,6 +89,16 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
     if !copies.rows.is_empty() {
         let parts = [&copies.representatives, &copies.starts, &copies.rows];
         sections.section(SectionKind::Copies, &parts.map(|part| bytemuck::cast_slice(part)))?;
+    }
+    if let Some(codes) = &built.codes {
+        sections.section(SectionKind::Quantizer, &[bytemuck::cast_slice(&codes.quantizer.to_values())])?;
+        let codes = codes.view();
+        sections.section(SectionKind::CodeTerms, &[bytemuck::cast_slice(codes.right)])?;
+        let checksums = block_checksums(codes.bytes);
+        let offset = sections.begin()?;
+        sections.put(&[codes.bytes])?;
+        sections.record(SectionKind::Codes, offset, xxh3_64(bytemuck::cast_slice(&checksums)));
+        sections.section(SectionKind::CodeChecksums, &[bytemuck::cast_slice(&checksums)])?;
     }
     if !recipe.is_empty() {
         sections.section(SectionKind::Recipe, &[recipe.as_bytes()])?;
@@ -127,6 +136,11 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
     Ok(Written { header })
 }
 
+/// The checksum of each block.
+fn block_checksums(bytes: &[u8]) -> Vec<u64> {
+    bytes.par_chunks(BLOCK_BYTES).map(xxh3_64).collect()
+}
+
 /// Writes sections one behind the other, with zeros between.
 struct SectionWriter<'a, W> {
     out: &'a mut W,
@@ -159,11 +173,17 @@ impl<W: Write + Seek> SectionWriter<'_, W> {
         });
     }
 
-    fn section(&mut self, kind: SectionKind, parts: &[&[u8]]) -> io::Result<()> {
+    /// Fills up to where the next section begins, and returns where that is.
+    fn begin(&mut self) -> io::Result<u64> {
         let offset = self.end.next_multiple_of(SECTION_ALIGNMENT);
         self.out.seek(SeekFrom::Start(self.end))?;
         io::copy(&mut io::repeat(0).take(offset - self.end), self.out)?;
         self.end = offset;
+        Ok(offset)
+    }
+
+    fn section(&mut self, kind: SectionKind, parts: &[&[u8]]) -> io::Result<()> {
+        let offset = self.begin()?;
         let mut hasher = xxhash_rust::xxh3::Xxh3::new();
         parts.iter().for_each(|part| hasher.update(part));
         self.put(parts)?;

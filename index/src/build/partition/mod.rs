@@ -28,14 +28,16 @@ const SMALL_ROWS: usize = 8192;
 /// Up to so many rows, all are compared with all where leaves do not do: that still costs less than insertion.
 const MAX_EXACT_ROWS: usize = 65_536;
 
-/// Rounds of carving, each with other leaders.
-const MAX_ROUNDS: u64 = 3;
+/// Rounds of carving, each with other leaders. Two rounds with four leaves for each row find more than one with eight:
+/// on sentence embeddings 92 % of the ten nearest against 89 %.
+const MAX_ROUNDS: u64 = 6;
 
-/// Candidates that hold so many thousandths of the true neighbours are good.
-const GOOD_PERMILLE: u64 = 880;
+/// Candidates that hold so many thousandths of the true neighbours are good, and no more rounds are needed.
+const GOOD_PERMILLE: u64 = 860;
 
-/// With fewer than this after the first round, more rounds do not help: there is no structure to carve along.
-const HOPELESS_PERMILLE: u64 = 600;
+/// With fewer than this after the first round, more rounds do not help: there is no structure to carve along. Isotropic
+/// random rows have 145, sentence embeddings 770, images of clothes 970.
+const HOPELESS_PERMILLE: u64 = 400;
 
 /// Lists, bounds and stacks of a thread.
 const SCRATCH_BYTES: u64 = 256 << 10;
@@ -62,7 +64,7 @@ impl Effort {
     fn new(params: &Params) -> Self {
         let ef = params.ef_construction.max(params.m);
         Self {
-            fanout: (ef * 16 / 25).isqrt().clamp(2, 64),
+            fanout: (ef * 4 / 25).isqrt().clamp(2, 32),
             leaf_k: ef.isqrt().clamp(8, 128),
             reservoir: (ef / 2).max(params.m * 3 / 2).clamp(24, 4096),
         }
@@ -106,7 +108,7 @@ impl PartitionBuilder {
             ("sampled_permille", sampled_permille),
         ];
         let graph = Graph { layers, entry_point: entry_point(input) };
-        Ok(Some(Outcome { graph, builder: self.name(), effective_parameters }))
+        Ok(Some(Outcome { graph, builder: self.name(), effective_parameters, codes: Some(codes) }))
     }
 }
 

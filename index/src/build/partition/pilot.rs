@@ -6,7 +6,7 @@ use super::reservoir::Reservoirs;
 use crate::beam::Candidate;
 use crate::build::{BuildInput, Monitor};
 use crate::level::hash;
-use crate::search::Scorer;
+use crate::search::{Score, Scorer};
 
 /// Rows of the sample.
 const SAMPLE_ROWS: usize = 48;

@@ -4,8 +4,8 @@
 use std::arch::x86_64::*;
 
 use super::{
-    GROUP, LINE_BYTES, NearMasks, Products, TILE_COLUMNS, TILE_ROWS, TileInput, TileOutput, TileValues, check_four,
-    scalar,
+    GROUP, LINE_BYTES, NearMasks, Products, TILE_COLUMNS, TILE_ROWS, TileInput, TileOutput, TileValues,
+    check_four, scalar,
 };
 
 /// The products, if the machine has AVX2.
@@ -54,7 +54,7 @@ const BLOCK_ROWS: usize = 4;
 const BLOCK_COLUMNS: usize = 8;
 
 #[target_feature(enable = "avx2")]
-fn tile(input: &TileInput<'_>, output: TileOutput<'_>) {
+fn tile(input: &TileInput<'_>, mut output: TileOutput<'_>) {
     let len = input.row_len();
     let mut products = [[0i32; TILE_COLUMNS]; TILE_ROWS];
     let mut widened = [[0i16; DEPTH]; TILE_ROWS];
@@ -66,9 +66,7 @@ fn tile(input: &TileInput<'_>, output: TileOutput<'_>) {
             }
         }
         let panel = &input.panel[from * TILE_COLUMNS..(from + depth) * TILE_COLUMNS];
-        for (rows, products) in
-            widened.chunks_exact(BLOCK_ROWS).zip(products.chunks_exact_mut(BLOCK_ROWS))
-        {
+        for (rows, products) in widened.chunks_exact(BLOCK_ROWS).zip(products.chunks_exact_mut(BLOCK_ROWS)) {
             for column in (0..TILE_COLUMNS).step_by(BLOCK_COLUMNS) {
                 add_block(rows, panel, column, depth, products);
             }
@@ -76,15 +74,7 @@ fn tile(input: &TileInput<'_>, output: TileOutput<'_>) {
     }
     // One row after the other by code that the compiler turns into the same instructions.
     for (i, products) in products.iter().enumerate() {
-        let (distances, minima) = (&mut output.distances[i], &mut output.row_minima[i]);
-        for j in 0..TILE_COLUMNS {
-            let terms = input.row_terms[i].wrapping_add(input.column_terms[j]);
-            let distance = terms.wrapping_sub(products[j].wrapping_mul(2));
-            let distance = if input.valid[i] >> j & 1 == 1 { distance } else { i32::MAX };
-            distances[j] = distance;
-            minima[j] = minima[j].min(distance);
-            output.column_minima[j] = output.column_minima[j].min(distance);
-        }
+        scalar::finish(input, i, products, &mut output);
     }
 }
 
@@ -96,9 +86,8 @@ fn near(
 ) -> NearMasks {
     let mut masks = NearMasks::default();
     // SAFETY: `j` is at most 24, and eight of 32 values follow.
-    let eight = |values: &[i32; TILE_COLUMNS], j: usize| unsafe {
-        _mm256_loadu_si256(values.as_ptr().add(j).cast())
-    };
+    let eight =
+        |values: &[i32; TILE_COLUMNS], j: usize| unsafe { _mm256_loadu_si256(values.as_ptr().add(j).cast()) };
     for (i, distances) in distances.iter().enumerate() {
         for j in [0, 8, 16, 24] {
             let distances = eight(distances, j);

@@ -6,6 +6,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod scalar;
 #[cfg(test)]
 mod tests;
@@ -95,12 +97,16 @@ impl Products {
     pub(crate) fn with(set: InstructionSet) -> Option<&'static Self> {
         match set {
             InstructionSet::Scalar => Some(&scalar::PRODUCTS),
+            #[cfg(target_arch = "aarch64")]
+            InstructionSet::Neon => neon::products(),
+            #[cfg(not(target_arch = "aarch64"))]
+            InstructionSet::Neon => None,
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => avx2::products(),
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512 => vnni::products().or_else(avx2::products),
             #[cfg(not(target_arch = "x86_64"))]
-            _ => None,
+            InstructionSet::Avx2 | InstructionSet::Avx512 => None,
         }
     }
 

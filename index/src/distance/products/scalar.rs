@@ -11,7 +11,7 @@ fn four(row: &[u8], others: [&[u8]; 4]) -> [i32; 4] {
     others.map(|other| row.iter().zip(other).map(|(&a, &b)| (i32::from(a) - 128) * i32::from(b)).sum())
 }
 
-fn tile(input: &TileInput<'_>, output: TileOutput<'_>) {
+fn tile(input: &TileInput<'_>, mut output: TileOutput<'_>) {
     let len = input.row_len();
     for i in 0..TILE_ROWS {
         let row = &input.rows[i * len..(i + 1) * len];
@@ -22,18 +22,30 @@ fn tile(input: &TileInput<'_>, output: TileOutput<'_>) {
                 *product = product.wrapping_add(sum);
             }
         }
-        for (j, product) in products.into_iter().enumerate() {
-            let terms = input.row_terms[i].wrapping_add(input.column_terms[j]);
-            let distance = terms.wrapping_sub(product.wrapping_mul(2));
-            let distance = if input.valid[i] >> j & 1 == 1 { distance } else { i32::MAX };
-            output.distances[i][j] = distance;
-            output.row_minima[i][j] = output.row_minima[i][j].min(distance);
-            output.column_minima[j] = output.column_minima[j].min(distance);
-        }
+        finish(input, i, &products, &mut output);
     }
 }
 
-fn near(
+/// Makes distances and minima of the products of row `i`. AVX2 and NEON compile the same code.
+#[inline(always)]
+pub(super) fn finish(
+    input: &TileInput<'_>,
+    i: usize,
+    products: &[i32; TILE_COLUMNS],
+    output: &mut TileOutput<'_>,
+) {
+    let (distances, minima) = (&mut output.distances[i], &mut output.row_minima[i]);
+    for j in 0..TILE_COLUMNS {
+        let terms = input.row_terms[i].wrapping_add(input.column_terms[j]);
+        let distance = terms.wrapping_sub(products[j].wrapping_mul(2));
+        let distance = if input.valid[i] >> j & 1 == 1 { distance } else { i32::MAX };
+        distances[j] = distance;
+        minima[j] = minima[j].min(distance);
+        output.column_minima[j] = output.column_minima[j].min(distance);
+    }
+}
+
+pub(super) fn near(
     distances: &TileValues,
     row_bounds: &[i32; TILE_ROWS],
     column_bounds: &[i32; TILE_COLUMNS],

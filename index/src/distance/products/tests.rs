@@ -1,4 +1,5 @@
 //! One set of checks, run against every instruction set of the machine.
+#![expect(clippy::cast_possible_truncation, reason = "codes of a hash are small, and products wrap")]
 
 use super::*;
 use crate::level::hash;
@@ -75,9 +76,37 @@ fn tiles_hold_the_distances_and_what_is_near() {
     }
 }
 
+/// Those of the largest products, which a sum of a few in 16 bits must hold.
+#[test]
+fn extreme_codes_have_exact_products() {
+    const LEN: usize = 832;
+    for (signed, unsigned) in [(127, 255), (127, 1), (-127, 255), (-127, 1), (0, 128)] {
+        let product = i32::from(signed) * i32::from(unsigned) * LEN as i32;
+        let row = [(i16::from(signed) + 128) as u8; LEN];
+        let other = [unsigned; LEN];
+        let (rows, panel) = ([signed; LEN * TILE_ROWS], [unsigned; LEN * TILE_COLUMNS]);
+        let input = TileInput {
+            rows: &rows,
+            row_terms: &[0; TILE_ROWS],
+            panel: &panel,
+            column_terms: &[0; TILE_COLUMNS],
+            valid: &[u32::MAX; TILE_ROWS],
+        };
+        each_set(|products, set| {
+            assert_eq!(products.four(&row, [&other; 4]), [product; 4], "{set:?} {signed} {unsigned}");
+            let (mut found, mut row_minima) =
+                ([[0; TILE_COLUMNS]; TILE_ROWS], [[0; TILE_COLUMNS]; TILE_ROWS]);
+            let (distances, column_minima) = (&mut found, &mut [0; TILE_COLUMNS]);
+            products.tile(&input, TileOutput { distances, row_minima: &mut row_minima, column_minima });
+            assert_eq!(found, [[-2 * product; TILE_COLUMNS]; TILE_ROWS], "{set:?} {signed} {unsigned}");
+        });
+    }
+}
+
 #[test]
 fn near_is_at_most_the_bound() {
-    let distances = std::array::from_fn(|i| std::array::from_fn(|j| (hash(i as u64, j as u64) % 99) as i32 - 9));
+    let distances =
+        std::array::from_fn(|i| std::array::from_fn(|j| (hash(i as u64, j as u64) % 99) as i32 - 9));
     // The lowest is never met, the highest always, the others by some.
     let row_bounds = std::array::from_fn(|i| [i32::MIN, 20, i32::MAX][i % 3]);
     let column_bounds = std::array::from_fn(|j| [0, i32::MAX, i32::MIN, 60][j % 4]);
@@ -97,9 +126,8 @@ fn near_is_at_most_the_bound() {
 #[test]
 fn the_kth_is_that_of_the_sorted_column() {
     for (len, k) in [(1, 1), (7, 3), (32, 12), (32, 32), (100, 40), (3, 4)] {
-        let values: Vec<[i32; TILE_COLUMNS]> = (0..len)
-            .map(|i| std::array::from_fn(|j| (hash(i, j as u64) % 50) as i32 - 25))
-            .collect();
+        let values: Vec<[i32; TILE_COLUMNS]> =
+            (0..len).map(|i| std::array::from_fn(|j| (hash(i, j as u64) % 50) as i32 - 25)).collect();
         let expected = std::array::from_fn(|j| {
             let mut column: Vec<_> = values.iter().map(|row| row[j]).collect();
             column.sort_unstable();

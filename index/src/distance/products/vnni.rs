@@ -4,7 +4,8 @@
 use std::arch::x86_64::*;
 
 use super::{
-    GROUP, NearMasks, Products, TILE_COLUMNS, TILE_ROWS, TileInput, TileOutput, TileValues, check_four, scalar,
+    GROUP, NearMasks, Products, TILE_COLUMNS, TILE_ROWS, TileInput, TileOutput, TileValues, check_four,
+    scalar,
 };
 
 /// The products, if the machine has AVX-512 F and VNNI.
@@ -80,6 +81,7 @@ fn tile(input: &TileInput<'_>, output: TileOutput<'_>) {
         };
         for (i, sums) in sums.iter().enumerate() {
             let terms = _mm512_add_epi32(_mm512_set1_epi32(input.row_terms[i]), terms);
+            #[expect(clippy::cast_possible_truncation, reason = "the bits of sixteen columns")]
             let valid = (input.valid[i] >> shift) as u16;
             let far = _mm512_set1_epi32(i32::MAX);
             let distances = _mm512_mask_sub_epi32(far, valid, terms, _mm512_slli_epi32::<1>(sums[half]));
