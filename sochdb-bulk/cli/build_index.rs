@@ -55,6 +55,11 @@ pub(super) struct Args {
           value_parser = ["auto", "partition", "insert"])]
     builder: String,
 
+    /// Codes beside the vectors: `i8` adds a byte a value and makes search two to three times faster at the same recall,
+    /// `none` saves the space
+    #[arg(long, value_name = "NAME", default_value = "i8", help_heading = "Index", value_parser = ["i8", "none"])]
+    codes: String,
+
     #[command(flatten)]
     run: RunArgs,
 }
@@ -79,5 +84,6 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     // The range of the flag is that of TOML's integers.
     sink.insert("seed".to_owned(), i64::try_from(args.seed).unwrap_or(i64::MAX).into());
     sink.insert("builder".to_owned(), args.builder.into());
+    sink.insert("codes".to_owned(), args.codes.into());
     shared::execute(source, stages, sink, &args.run, verbosity)
 }

@@ -77,6 +77,25 @@ impl AtomicFile {
         write_all_at(&self.file, bytes, offset).map_err(|e| self.failure(&e))
     }
 
+    /// Writes `bytes` at `offset`, and has everything that is in the file by then brought to the disk, so that it is there
+    /// when the rest is ready. For a thread beside the work; ends early, in any state, when `is_abandoned` says so.
+    pub(crate) fn write_early(
+        &self,
+        bytes: &[u8],
+        mut offset: u64,
+        is_abandoned: impl Fn() -> bool,
+    ) -> Result<(), Failure> {
+        const PORTION_BYTES: usize = 8 << 20;
+        for portion in bytes.chunks(PORTION_BYTES) {
+            if is_abandoned() {
+                return Ok(());
+            }
+            self.write_all_at(portion, offset)?;
+            offset += portion.len() as u64;
+        }
+        if is_abandoned() { Ok(()) } else { self.file.sync_data().map_err(|e| self.failure(&e)) }
+    }
+
     /// What a failed write means.
     pub(crate) fn failure(&self, error: &io::Error) -> Failure {
         let failure = Failure::io("write", &self.target, error);

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use index::file::{Contents, VECTORS_OFFSET, Vectors};
 use index::{
@@ -45,6 +47,19 @@ pub struct Hnsw {
     /// for every row, auto takes partition unless a sample shows that it would miss too many neighbours.
     #[serde(default)]
     builder: Builder,
+    /// Which codes of the vectors the index has beside them: i8 (a byte a value, a quarter of the vectors' size; search
+    /// goes by them and then ranks by the vectors) or none.
+    #[serde(default)]
+    codes: Codes,
+}
+
+/// Codes of vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Codes {
+    #[default]
+    I8,
+    None,
 }
 
 /// How neighbours are found.
@@ -137,6 +152,7 @@ impl Sink for Hnsw {
             job,
             params: self.params(),
             builder: self.builder(),
+            codes: self.codes,
         })))
     }
 }
@@ -147,6 +163,7 @@ struct HnswFile {
     job: SinkJob,
     params: Params,
     builder: &'static dyn GraphBuilder,
+    codes: Codes,
 }
 
 impl PositionalWriter for HnswFile {
@@ -161,7 +178,7 @@ impl PositionalWriter for HnswFile {
     }
 
     fn finish(self: Box<Self>, finish: &Finish<'_>) -> Result<Finished, Failure> {
-        let Self { file, ids, job, params, builder } = *self;
+        let Self { file, ids, job, params, builder, codes } = *self;
         let ids = ids.map(IdCollector::into_ids);
         if let Some(ids) = &ids {
             refuse_duplicates(ids, &job.input)?;
@@ -173,28 +190,52 @@ impl PositionalWriter for HnswFile {
             .build()
             .map_err(|e| Failure::failed(format!("cannot start {} threads: {e}", finish.threads)))?;
         let watch = Watch { progress: finish.progress, cancel: finish.cancel };
-        let build = |vectors: Vectors<'_>| {
-            let (Vectors::Elsewhere(matrix) | Vectors::InPlace(matrix)) = vectors;
-            let built = index::build(matrix, &params, builder, &watch)
-                .map_err(|e| build_failure(&e, &job.input, finish.cancel))?;
+        let build = |matrix: index::Matrix<'_>, early: &[u8]| {
+            let start = Instant::now();
+            // The vectors go to the disk while the graph is built.
+            let built = beside(
+                |is_abandoned| {
+                    let stop = || is_abandoned.load(Ordering::Relaxed) || finish.cancel.is_set();
+                    file.write_early(early, VECTORS_OFFSET, stop)
+                },
+                || {
+                    pool.install(|| index::build(matrix, &params, builder, &watch))
+                        .map_err(|e| build_failure(&e, &job.input, finish.cancel))
+                },
+            )?;
+            let build_secs = start.elapsed().as_secs_f64();
             finish.cancel.check()?;
-            let contents = Contents { built: &built, vectors, ids: ids.as_deref(), recipe: &job.recipe };
-            let written =
-                index::file::write(&mut Stoppable { file: file.file(), cancel: finish.cancel }, &contents)
-                    .map_err(|e| finish.cancel.check().err().unwrap_or_else(|| file.failure(&e)))?;
-            Ok::<_, Failure>((built, written.header))
+            let built = match codes {
+                Codes::I8 => pool.install(|| built.with_codes(matrix)),
+                Codes::None => built.without_codes(),
+            };
+            finish.progress.begin("writing", None);
+            let contents = Contents {
+                built: &built,
+                vectors: Vectors::InPlace(matrix),
+                ids: ids.as_deref(),
+                recipe: &job.recipe,
+            };
+            let mut out = Stoppable { file: file.file(), cancel: finish.cancel };
+            let written = pool
+                .install(|| index::file::write(&mut out, &contents))
+                .map_err(|e| finish.cancel.check().err().unwrap_or_else(|| file.failure(&e)))?;
+            Ok::<_, Failure>((built, written.header, build_secs))
         };
-        let (built, header) = pool.install(|| match &job.matrix {
-            Some(Matrix { values, dim }) => build(Vectors::Elsewhere(index::Matrix::new(values, *dim))),
-            None if rows == 0 => build(Vectors::InPlace(index::Matrix::new(&[], job.input.dim))),
+        let (built, header, build_secs) = match &job.matrix {
+            Some(Matrix { values, dim }) => {
+                build(index::Matrix::new(values, *dim), bytemuck::cast_slice(values))
+            }
+            None if rows == 0 => build(index::Matrix::new(&[], job.input.dim), &[]),
             None => {
                 let mapped = MappedMatrix::new(file.file(), VECTORS_OFFSET, rows, job.input.dim)
                     .map_err(|e| file.failure(&e))?;
-                build(Vectors::InPlace(mapped.matrix()))
+                build(mapped.matrix(), &[])
             }
-        })?;
+        }?;
         let mut output = OutputReport::new(file.target(), "hnsw", header.file_length_bytes);
         output.details = details(&params, &built, &header);
+        output.details.insert("build_secs".to_owned(), build_secs.into());
         Ok(Finished { files: vec![file], outputs: vec![output] })
     }
 }
@@ -249,6 +290,22 @@ fn refuse_duplicates(ids: &[u64], input: &StreamInfo) -> Result<(), Failure> {
     let file = input.ids_file.as_ref().unwrap_or(&input.source).display();
     Err(Failure::failed(format!("{file}: expected another id for each row, {found}"))
         .with_help("remove one of the rows, or leave the ids away to number the rows"))
+}
+
+/// Does `other` on a thread of its own beside `work`, which may tell it that it is not wanted any more. The first error
+/// counts, that of `work` before that of `other`.
+fn beside<T>(
+    other: impl FnOnce(&AtomicBool) -> Result<(), Failure> + Send,
+    work: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let is_abandoned = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| other(&is_abandoned));
+        let done = work();
+        is_abandoned.store(done.is_err(), Ordering::Relaxed);
+        let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        done.and_then(|done| other.map(|()| done))
+    })
 }
 
 /// A file whose writing ends with an error when it is time to stop.
