@@ -182,7 +182,7 @@ pub(crate) struct Codes {
 
 impl Codes {
     /// Encodes all rows on the current rayon pool.
-    pub(crate) fn new(rows: &impl Rows, params: &Params) -> Self {
+    pub(crate) fn new(rows: &impl Rows, params: &Params, products: &'static Products) -> Self {
         const ROWS_A_TASK: usize = 256;
         let quantizer = Quantizer::fit(rows, params);
         let matrix = rows.matrix();
@@ -200,7 +200,7 @@ impl Codes {
                 (*left, *right) = (terms.left, terms.right);
             }
         });
-        Self { quantizer, bytes, left, right, stride_bytes, products: Products::new() }
+        Self { quantizer, bytes, left, right, stride_bytes, products }
     }
 
     pub(crate) fn view(&self) -> CodesView<'_> {

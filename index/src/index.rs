@@ -7,7 +7,6 @@ use rayon::prelude::*;
 use crate::beam::Candidate;
 use crate::codes::{CodesView, Quantizer, stride_bytes};
 use crate::copies::CopiesView;
-use crate::distance::products::Products;
 use crate::file::{Corrupt, Header, OpenError, Sections};
 use crate::graph::{GraphAccess, LayerView, positions};
 use crate::search::{CodeScorer, Score, Scorer, Scratch, descend, search_level};
@@ -35,7 +34,6 @@ pub struct Index {
     down: Vec<Vec<u32>>,
     /// How queries become codes, if the rows have codes.
     quantizer: Option<Quantizer>,
-    products: &'static Products,
 }
 
 impl Index {
@@ -61,7 +59,7 @@ impl Index {
         let quantizer = sections
             .codes()
             .and_then(|(values, _, _)| Quantizer::from_values(values, sections.header().dim));
-        Ok(Self { sections, distance, down, quantizer, products: Products::new() })
+        Ok(Self { sections, distance, down, quantizer })
     }
 
     /// What the file says of itself.
@@ -109,7 +107,7 @@ impl Index {
     fn codes(&self) -> Option<CodesView<'_>> {
         let (_, right, bytes) = self.sections.codes()?;
         let stride_bytes = stride_bytes(self.dim());
-        Some(CodesView { bytes, left: &[], right, stride_bytes, products: self.products })
+        Some(CodesView { bytes, left: &[], right, stride_bytes, products: self.distance.products() })
     }
 
     fn copies(&self) -> CopiesView<'_> {

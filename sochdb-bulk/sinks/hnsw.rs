@@ -136,7 +136,8 @@ impl Sink for Hnsw {
         }
         // Ids once as they come, once sorted to find duplicates.
         let ids = if input.ids_are_positions() { 0 } else { rows * 8 * 2 };
-        let memory_bytes = index::memory_bytes(self.builder(), &params, rows, input.dim, threads) + ids;
+        let codes = self.codes == Codes::I8;
+        let memory_bytes = index::memory_bytes(self.builder(), &params, rows, input.dim, codes, threads) + ids;
         Ok(SinkPlan { memory_bytes, ..SinkPlan::default() })
     }
 

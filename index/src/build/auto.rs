@@ -16,6 +16,10 @@ impl GraphBuilder for AutoBuilder {
         "auto"
     }
 
+    fn makes_codes(&self) -> bool {
+        true
+    }
+
     fn memory_bytes(&self, params: &Params, rows: u64, dim: usize, threads: usize) -> u64 {
         let of = |builder: &dyn GraphBuilder| builder.memory_bytes(params, rows, dim, threads);
         of(&PartitionBuilder).max(of(&InsertBuilder))

@@ -52,6 +52,10 @@ impl GraphBuilder for InsertBuilder {
         "insert"
     }
 
+    fn makes_codes(&self) -> bool {
+        false
+    }
+
     fn memory_bytes(&self, params: &Params, rows: u64, _dim: usize, threads: usize) -> u64 {
         const SCRATCH_BYTES: u64 = 256 << 10;
         let (m, m0) = (params.m as u64, params.m0() as u64);

@@ -12,7 +12,7 @@ pub use auto::AutoBuilder;
 pub use insert::InsertBuilder;
 pub use partition::PartitionBuilder;
 
-use crate::codes::Codes;
+use crate::codes::{Codes, stride_bytes};
 use crate::copies::Copies;
 use crate::graph::{Graph, MAX_ROWS};
 use crate::params::InvalidParams;
@@ -125,8 +125,11 @@ pub trait GraphBuilder: Sync + fmt::Debug {
     /// The name: `auto`, `partition`, `insert`.
     fn name(&self) -> &'static str;
 
-    /// An upper bound of the memory that [`GraphBuilder::build`] needs besides the rows and their inverse norms, the
-    /// finished graph included.
+    /// Whether it makes codes of the rows, wanted or not.
+    fn makes_codes(&self) -> bool;
+
+    /// An upper bound of the memory that [`GraphBuilder::build`] needs besides the rows, their inverse norms and codes,
+    /// the finished graph included.
     fn memory_bytes(&self, params: &Params, rows: u64, dim: usize, threads: usize) -> u64;
 
     /// Builds the graph of all levels.
@@ -164,24 +167,29 @@ pub struct Built {
 }
 
 /// An upper bound of the memory of [`build`] and the writing of its file, in bytes, besides the rows themselves, which
-/// usually are a mapped file. With `n` rows of `d` values and `T` threads it is 25 bytes a row (inverse norm, order, hash
-/// and repair), 16 MiB, and what the builder needs:
+/// usually are a mapped file.
+///
+/// With `n` rows of `d` values and `T` threads it is 16 MiB, `25 n` for inverse norms, order, hashes and repair,
+/// `n * (d rounded up to 64, + 8)` if there are codes, and what the builder needs:
 ///
 /// | builder | bytes |
 /// |---|---|
-/// | partition | `n * (d rounded up to 64 + 8` codes`)` and `n / (M - 1) * (4 M + 16)` upper levels; and the greater of `n * (8 * 1.5 R + 13` candidates`)` with `n * (12 F + 20` leaves or `16 M + 29` chosen`)`, and `n * (16 M + 8 M + 28` links`)`; and for each thread about `4 MiB + 2048 d`. `R` is `ef_construction / 2`, `F` is `0.8 * sqrt(ef_construction)` |
-/// | insert | `n * (8 M0` neighbours with distances`)` and `n / (M - 1) * (8 M + 24)` upper levels; `b * (40 M + 24)` links of a batch of `b = n / 250` rows (64 to 16,384); and for each thread `n` visited, `16 ef_construction` and 256 KiB |
+/// | partition | the greater of `n * (12 R + 13)` for candidates with the greater of `n * (12 F + 20)` for leaves and `n * (16 M + 29)` for those chosen, and `n * (24 M + 28)` for links; `n / (M - 1) * (4 M + 16)` for upper levels; and for each thread about `3 MiB + 2048 d`. `R` is `ef_construction / 2`, `F` is `0.4 * sqrt(ef_construction)` |
+/// | insert | `n * 16 M` for neighbours with distances; `n / (M - 1) * (8 M + 24)` for upper levels; `b * (40 M + 24)` for links of a batch of `b = n / 250` rows (64 to 16,384); and for each thread `n` visited, `16 ef_construction` and 256 KiB |
 /// | auto | the greater of both |
+///
+/// The partition builder, and so auto, always makes codes; the insertion builder only if `codes` are asked for.
 pub fn memory_bytes(
     builder: &dyn GraphBuilder,
     params: &Params,
     rows: u64,
     dim: usize,
+    codes: bool,
     threads: usize,
 ) -> u64 {
     const FIXED_BYTES: u64 = 16 << 20;
-    let beside_the_builder = rows * 25;
-    builder.memory_bytes(params, rows, dim, threads) + beside_the_builder + FIXED_BYTES
+    let codes = if codes || builder.makes_codes() { stride_bytes(dim) as u64 + 8 } else { 0 };
+    builder.memory_bytes(params, rows, dim, threads) + rows * (25 + codes) + FIXED_BYTES
 }
 
 /// Builds the graph of `matrix` on the current rayon pool, and makes sure that every row can be reached from the entry
@@ -283,7 +291,8 @@ impl Built {
         assert_eq!(matrix.rows(), self.rows, "the graph's own rows");
         if self.codes.is_none() {
             let rows = PlainRows { matrix, inverse_norms: &self.inverse_norms };
-            self.codes = Some(Codes::new(&rows, &self.params));
+            let products = Distance::new(self.params.metric).products();
+            self.codes = Some(Codes::new(&rows, &self.params, products));
         }
         self
     }
@@ -359,7 +368,7 @@ mod tests {
         let matrix = Matrix::new(&values, DIM);
         for metric in [Metric::L2, Metric::Cosine, Metric::Ip] {
             let params = Params { m: 6, ef_construction: 30, ..Params::new(metric) };
-            let graph_by = |distance: Distance| {
+            let graph_by = |builder: &dyn GraphBuilder, distance: Distance| {
                 let inverse_norms = inverse_norms(matrix, &distance, &Unmonitored).unwrap();
                 let input = BuildInput {
                     rows: PlainRows { matrix, inverse_norms: &inverse_norms },
@@ -371,10 +380,12 @@ mod tests {
                 repair::connect(&mut graph, &input, &Unmonitored).unwrap();
                 graph
             };
-            let built = build(matrix, &params, &InsertBuilder, &Unmonitored).unwrap();
-            for set in InstructionSet::ALL {
-                if let Some(distance) = Distance::with(metric, set) {
-                    assert!(graph_by(distance) == built.graph, "{metric} {set:?}");
+            for builder in [&InsertBuilder as &dyn GraphBuilder, &PartitionBuilder] {
+                let built = build(matrix, &params, builder, &Unmonitored).unwrap();
+                for set in InstructionSet::ALL {
+                    if let Some(distance) = Distance::with(metric, set) {
+                        assert!(graph_by(builder, distance) == built.graph, "{builder:?} {metric} {set:?}");
+                    }
                 }
             }
         }

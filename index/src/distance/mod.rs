@@ -94,6 +94,7 @@ impl InstructionSet {
 pub struct Distance {
     metric: Metric,
     kernels: &'static Kernels,
+    set: InstructionSet,
 }
 
 impl std::fmt::Debug for Distance {
@@ -105,17 +106,23 @@ impl std::fmt::Debug for Distance {
 impl Distance {
     /// The metric by the fastest instruction set of this machine.
     pub fn new(metric: Metric) -> Self {
-        Self::with(metric, InstructionSet::best()).unwrap_or(Self { metric, kernels: &scalar::KERNELS })
+        let scalar = Self { metric, kernels: &scalar::KERNELS, set: InstructionSet::Scalar };
+        Self::with(metric, InstructionSet::best()).unwrap_or(scalar)
     }
 
     /// The metric by one instruction set, or nothing where the machine lacks it.
     pub fn with(metric: Metric, set: InstructionSet) -> Option<Self> {
-        set.kernels().map(|kernels| Self { metric, kernels })
+        set.kernels().map(|kernels| Self { metric, kernels, set })
     }
 
     /// The metric.
     pub fn metric(&self) -> Metric {
         self.metric
+    }
+
+    /// The products of codes by the same instruction set.
+    pub(crate) fn products(&self) -> &'static products::Products {
+        products::Products::with(self.set).unwrap_or(products::Products::scalar())
     }
 
     /// The sum of the squares of a vector; infinite where f32 cannot hold it, and then no distance makes sense.

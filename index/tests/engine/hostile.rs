@@ -136,7 +136,7 @@ fn headers_that_cannot_be_are_refused() {
             "an unknown section",
             |raw| {
                 let at = raw.entry_of(kind::RECIPE);
-                raw.put_u32(at, 9);
+                raw.put_u32(at, 99);
             },
             "header",
         ),

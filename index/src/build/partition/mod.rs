@@ -18,7 +18,7 @@ use self::leaf::LeafComparer;
 use self::level::{Candidates, LevelBuilder};
 use self::pilot::Pilot;
 use super::{BuildInput, GraphBuilder, Monitor, Outcome, Phase, Stopped, entry_point};
-use crate::codes::{self, Codes};
+use crate::codes::{Codes, stride_bytes};
 use crate::graph::Graph;
 use crate::Params;
 
@@ -80,7 +80,7 @@ impl PartitionBuilder {
         must_be_good: bool,
     ) -> Result<Option<Outcome>, Stopped> {
         let effort = Effort::new(&input.params);
-        let codes = Codes::new(&input.rows, &input.params);
+        let codes = Codes::new(&input.rows, &input.params, input.distance.products());
         let level = |level| LevelBuilder::new(input, &codes, effort, level, monitor);
         monitor.begin(Phase::Comparing, input.members[0].len() as u64);
         let (candidates, sampled_permille) = find_candidates(&level(0), input, monitor)?;
@@ -147,11 +147,14 @@ impl GraphBuilder for PartitionBuilder {
         "partition"
     }
 
+    fn makes_codes(&self) -> bool {
+        true
+    }
+
     fn memory_bytes(&self, params: &Params, rows: u64, dim: usize, threads: usize) -> u64 {
         let effort = Effort::new(params);
         let threads = threads as u64;
         let (m, m0) = (params.m as u64, params.m0() as u64);
-        let codes = rows * (codes::stride_bytes(dim) as u64 + 8);
         // Places, length, bound, and the share of a lock.
         let reservoirs = rows * (8 * reservoir::places(effort.reservoir) as u64 + 4 + 4 + 5);
         let carving = carve::memory_bytes(rows, effort.fanout as u64, threads);
@@ -161,9 +164,9 @@ impl GraphBuilder for PartitionBuilder {
         let linking = rows * (2 * (8 * m + 8) + 8 + 4 * m0 + 4);
         // Levels above are one row in M - 1 together, and are built one after the other when level 0 has its lists only.
         let upper = rows / (m - 1) * (4 * m + 16);
-        let leaf = LeafComparer::memory_bytes(carve::MAX_LEAF_ROWS, codes::stride_bytes(dim), effort.reservoir);
+        let leaf = LeafComparer::memory_bytes(carve::MAX_LEAF_ROWS, stride_bytes(dim), effort.reservoir);
         let work = (reservoirs + carving.max(choosing)).max(linking);
-        codes + work + upper + threads * (leaf as u64 + SCRATCH_BYTES)
+        work + upper + threads * (leaf as u64 + SCRATCH_BYTES)
     }
 
     fn build(&self, input: &BuildInput<'_>, monitor: &dyn Monitor) -> Result<Outcome, Stopped> {

@@ -87,9 +87,9 @@ impl std::fmt::Debug for Products {
 }
 
 impl Products {
-    /// Those of the fastest instruction set that [`InstructionSet::best`] allows.
-    pub(crate) fn new() -> &'static Self {
-        Self::with(InstructionSet::best()).unwrap_or(&scalar::PRODUCTS)
+    /// Those that every machine has.
+    pub(crate) fn scalar() -> &'static Self {
+        &scalar::PRODUCTS
     }
 
     /// Those of one instruction set, or nothing where the machine lacks it. A machine with AVX-512 but without its VNNI

@@ -140,5 +140,5 @@ fn the_kth_is_that_of_the_sorted_column() {
 #[test]
 #[should_panic(expected = "one length")]
 fn lengths_are_checked() {
-    Products::new().four(&[0; 64], [&[0; 64], &[0; 64], &[0; 128], &[0; 64]]);
+    Products::scalar().four(&[0; 64], [&[0; 64], &[0; 64], &[0; 128], &[0; 64]]);
 }
