@@ -44,8 +44,8 @@ mod vectors;
 mod visited;
 
 pub use build::{
-    AutoBuilder, BuildError, BuildInput, Built, GraphBuilder, InsertBuilder, Monitor, Outcome,
-    PartitionBuilder, Phase, Stopped, Unmonitored, build, memory_bytes,
+    AutoBuilder, BuildError, BuildInput, Built, GraphBuilder, InsertBuilder, MemoryPart, Monitor, Outcome,
+    PartitionBuilder, Phase, Stopped, Unmonitored, build, memory_parts,
 };
 pub use distance::{Distance, InstructionSet};
 pub use graph::{Graph, MAX_ROWS};

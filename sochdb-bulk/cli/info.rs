@@ -53,6 +53,7 @@ fn as_text(path: &Path, header: &Header, recipe: &str) -> String {
     let share = header.reachable_share() * 100.0;
     let size = |kind| header.section(kind).map_or(0, |section| section.length_bytes);
     let ids = if header.section(SectionKind::Ids).is_some() { "stored, u64" } else { "row numbers" };
+    let codes = if header.section(SectionKind::Codes).is_some() { "i8: search goes by them first" } else { "none" };
     let rows: Vec<(&str, String)> = vec![
         ("file", format!("{}, {}", path.display(), units::bytes(header.file_length_bytes))),
         ("vectors", format!("{} x {} f32", units::count(header.rows), header.dim)),
@@ -65,12 +66,14 @@ fn as_text(path: &Path, header: &Header, recipe: &str) -> String {
         ("mean degree", format!("{:.1} on level 0", header.mean_degree())),
         ("reachable", format!("{share:.2} % ({} repaired)", units::count(header.repaired_nodes))),
         ("copies", format!("{} rows equal an earlier row", units::count(header.copies))),
+        ("codes", codes.to_owned()),
         ("ids", ids.to_owned()),
         (
             "sizes",
             format!(
-                "vectors {}, graph {}, ids {}",
+                "vectors {}, codes {}, graph {}, ids {}",
                 units::bytes(size(SectionKind::Vectors)),
+                units::bytes(size(SectionKind::Codes)),
                 units::bytes(size(SectionKind::Level0) + size(SectionKind::UpperLevels)),
                 units::bytes(size(SectionKind::Ids)),
             ),
@@ -109,6 +112,7 @@ fn as_json(header: &Header, recipe: &str) -> Value {
         "reachable_share": header.reachable_share(),
         "repaired_nodes": header.repaired_nodes,
         "copies": header.copies,
+        "codes": if header.section(SectionKind::Codes).is_some() { "i8" } else { "none" },
         "ids": if header.section(SectionKind::Ids).is_some() { "u64" } else { "row_numbers" },
         "file_bytes": header.file_length_bytes,
         "section_bytes": sections,

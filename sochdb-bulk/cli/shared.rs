@@ -183,7 +183,11 @@ pub(super) fn run_pipeline(
             say(Verbosity::Verbose, verbosity, &format!("note: {note}"));
         }
         let memory = units::bytes(plan.memory_bytes());
-        say(Verbosity::Verbose, verbosity, &format!("memory: up to {memory} besides mapped files"));
+        let parts: Vec<_> = (plan.memory_parts().iter())
+            .map(|&(name, bytes)| format!("{name} {}", units::bytes(bytes)))
+            .collect();
+        let line = format!("memory: up to {memory} besides mapped files ({})", parts.join(", "));
+        say(Verbosity::Verbose, verbosity, &line);
         plan.run(&monitoring)
     });
     say(Verbosity::Normal, verbosity, &summary(&stats.write(outcome)?));

@@ -32,7 +32,7 @@ pub struct Plan {
     pub(super) output: StreamInfo,
     pub(super) recipe: String,
     pub(super) threads: usize,
-    pub(super) memory_bytes: u64,
+    pub(super) memory: Vec<(&'static str, u64)>,
     pub(super) notes: Vec<String>,
     pub(super) skipped: Option<PathBuf>,
     files: Vec<PathBuf>,
@@ -97,12 +97,10 @@ impl Plan {
         }
         let sink_plan = sink.plan(&stream, threads).map_err(|e| text.locate(sink_span, e))?;
         notes.extend(sink_plan.notes.iter().cloned());
-        let memory_bytes = (sink_plan.memory_bytes).saturating_add(stage_bytes).saturating_add(stream_bytes(
-            &scan,
-            info.dim.max(stream.dim),
-            threads,
-            maps.len(),
-        ));
+        let mut memory = sink_plan.memory;
+        memory.push(("stages", stage_bytes));
+        memory.push(("stream", stream_bytes(&scan, info.dim.max(stream.dim), threads, maps.len())));
+        memory.retain(|&(_, bytes)| bytes > 0);
 
         let outputs = sink.outputs(&stream);
         for (i, output) in outputs.iter().enumerate() {
@@ -124,7 +122,7 @@ impl Plan {
             output: stream,
             recipe,
             threads,
-            memory_bytes,
+            memory,
             notes,
             skipped,
             files: inputs.into_iter().chain(outputs).collect(),
@@ -140,7 +138,12 @@ impl Plan {
 
     /// An upper bound of the memory that the run will need, mapped files not counted.
     pub fn memory_bytes(&self) -> u64 {
-        self.memory_bytes
+        self.memory.iter().fold(0, |sum, &(_, bytes)| sum.saturating_add(bytes))
+    }
+
+    /// The parts of that memory: what for, and a bound in bytes.
+    pub fn memory_parts(&self) -> &[(&'static str, u64)] {
+        &self.memory
     }
 
     /// Every file that will be read or written.

@@ -39,6 +39,8 @@ pub struct Report {
     pub batch_rows: usize,
     /// The bound of memory that was planned for, mapped files not counted.
     pub planned_memory_bytes: u64,
+    /// The parts of it, by what they are for.
+    pub planned_memory_parts: serde_json::Map<String, serde_json::Value>,
     /// Whether the vectors were used where they are in the input.
     pub vectors_in_place: bool,
 }
@@ -103,7 +105,10 @@ impl Plan {
             skipped: self.skipped.clone(),
             threads: self.threads,
             batch_rows: self.scan.batch_rows,
-            planned_memory_bytes: self.memory_bytes,
+            planned_memory_bytes: self.memory_bytes(),
+            planned_memory_parts: (self.memory.iter())
+                .map(|&(name, bytes)| (name.replace(' ', "_"), bytes.into()))
+                .collect(),
             vectors_in_place: matrix.is_some(),
         };
         if self.skipped.is_some() {

@@ -137,8 +137,9 @@ impl Sink for Hnsw {
         // Ids once as they come, once sorted to find duplicates.
         let ids = if input.ids_are_positions() { 0 } else { rows * 8 * 2 };
         let codes = self.codes == Codes::I8;
-        let memory_bytes = index::memory_bytes(self.builder(), &params, rows, input.dim, codes, threads) + ids;
-        Ok(SinkPlan { memory_bytes, ..SinkPlan::default() })
+        let mut memory = index::memory_parts(self.builder(), &params, rows, input.dim, codes, threads);
+        memory.push(("ids", ids));
+        Ok(SinkPlan { memory, ..SinkPlan::default() })
     }
 
     fn open(&self, job: SinkJob) -> Result<Writer, Failure> {

@@ -63,8 +63,8 @@ pub trait Sink: DeserializeOwned + Serialize + JsonSchema + fmt::Debug + Send + 
 /// What a sink says before it begins.
 #[derive(Debug, Clone, Default)]
 pub struct SinkPlan {
-    /// An upper bound of the memory that it will need.
-    pub memory_bytes: u64,
+    /// What it will need memory for, and an upper bound of each part in bytes.
+    pub memory: Vec<(&'static str, u64)>,
     /// Things a person should hear.
     pub notes: Vec<String>,
     /// Whether the rows go to standard output.

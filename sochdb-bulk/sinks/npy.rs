@@ -56,7 +56,7 @@ impl Sink for NpySink {
         if !input.ids_are_positions() {
             notes.push("a .npy has no place for ids: they are left out".to_owned());
         }
-        Ok(SinkPlan { memory_bytes: 0, notes, uses_stdout: is_stdio(&self.path) })
+        Ok(SinkPlan { memory: Vec::new(), notes, uses_stdout: is_stdio(&self.path) })
     }
 
     fn open(&self, job: SinkJob) -> Result<Writer, Failure> {

@@ -1,6 +1,6 @@
 //! The builder that suits the data.
 
-use super::{BuildInput, GraphBuilder, InsertBuilder, Monitor, Outcome, PartitionBuilder, Stopped};
+use super::{BuildInput, GraphBuilder, InsertBuilder, MemoryPart, Monitor, Outcome, PartitionBuilder, Stopped};
 use crate::Params;
 
 /// [`PartitionBuilder`], unless its candidates turn out to lack true neighbours: then [`InsertBuilder`].
@@ -20,9 +20,10 @@ impl GraphBuilder for AutoBuilder {
         true
     }
 
-    fn memory_bytes(&self, params: &Params, rows: u64, dim: usize, threads: usize) -> u64 {
-        let of = |builder: &dyn GraphBuilder| builder.memory_bytes(params, rows, dim, threads);
-        of(&PartitionBuilder).max(of(&InsertBuilder))
+    fn memory_parts(&self, params: &Params, rows: u64, dim: usize, threads: usize) -> Vec<MemoryPart> {
+        let of = |builder: &dyn GraphBuilder| builder.memory_parts(params, rows, dim, threads);
+        let bytes = |parts: &Vec<MemoryPart>| parts.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        [of(&PartitionBuilder), of(&InsertBuilder)].into_iter().max_by_key(bytes).unwrap_or_default()
     }
 
     fn build(&self, input: &BuildInput<'_>, monitor: &dyn Monitor) -> Result<Outcome, Stopped> {

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::{BuildInput, GraphBuilder, Monitor, Outcome, Phase, Stopped, entry_point, order_of};
+use super::{BuildInput, GraphBuilder, MemoryPart, Monitor, Outcome, Phase, Stopped, entry_point, order_of};
 use crate::Params;
 use crate::beam::Candidate;
 use crate::file::Corrupt;
@@ -56,7 +56,7 @@ impl GraphBuilder for InsertBuilder {
         false
     }
 
-    fn memory_bytes(&self, params: &Params, rows: u64, _dim: usize, threads: usize) -> u64 {
+    fn memory_parts(&self, params: &Params, rows: u64, _dim: usize, threads: usize) -> Vec<MemoryPart> {
         const SCRATCH_BYTES: u64 = 256 << 10;
         let (m, m0) = (params.m as u64, params.m0() as u64);
         // Neighbours and distances of level 0; and of all levels above, which hold one row in M - 1 together, with
@@ -65,7 +65,8 @@ impl GraphBuilder for InsertBuilder {
         // The links of one batch, once as lists and once as pairs to sort, with the sort's own copy.
         let batch = batch_limit(usize::try_from(rows).unwrap_or(usize::MAX)) as u64;
         let links = batch * m * (8 + 2 * 16) + batch * 24;
-        lists + links + threads as u64 * (rows + SCRATCH_BYTES + params.ef_construction as u64 * 16)
+        let thread = rows + SCRATCH_BYTES + params.ef_construction as u64 * 16;
+        vec![("neighbours", lists), ("links", links), ("threads", threads as u64 * thread)]
     }
 
     fn build(&self, input: &BuildInput<'_>, monitor: &dyn Monitor) -> Result<Outcome, Stopped> {

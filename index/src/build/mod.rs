@@ -128,9 +128,9 @@ pub trait GraphBuilder: Sync + fmt::Debug {
     /// Whether it makes codes of the rows, wanted or not.
     fn makes_codes(&self) -> bool;
 
-    /// An upper bound of the memory that [`GraphBuilder::build`] needs besides the rows, their inverse norms and codes,
+    /// Upper bounds of the memory that [`GraphBuilder::build`] needs besides the rows, their inverse norms and codes,
     /// the finished graph included.
-    fn memory_bytes(&self, params: &Params, rows: u64, dim: usize, threads: usize) -> u64;
+    fn memory_parts(&self, params: &Params, rows: u64, dim: usize, threads: usize) -> Vec<MemoryPart>;
 
     /// Builds the graph of all levels.
     ///
@@ -166,30 +166,37 @@ pub struct Built {
     pub(crate) codes: Option<Codes>,
 }
 
-/// An upper bound of the memory of [`build`] and the writing of its file, in bytes, besides the rows themselves, which
-/// usually are a mapped file.
+/// A part of the memory that a build needs: what for, and an upper bound in bytes.
+pub type MemoryPart = (&'static str, u64);
+
+/// Upper bounds of the memory of [`build`] and the writing of its file, besides the rows themselves, which usually are a
+/// mapped file. The whole is their sum.
 ///
-/// With `n` rows of `d` values and `T` threads it is 16 MiB, `25 n` for inverse norms, order, hashes and repair,
-/// `n * (d rounded up to 64, + 8)` if there are codes, and what the builder needs:
+/// With `n` rows of `d` values and `T` threads there are 16 MiB, `25 n` for inverse norms, order, hashes and repair,
+/// `n * (d rounded up to 64, + 8)` for codes, if there are any, and what the builder needs:
 ///
 /// | builder | bytes |
 /// |---|---|
 /// | partition | the greater of `n * (12 R + 13)` for candidates with the greater of `n * (12 F + 20)` for leaves and `n * (16 M + 29)` for those chosen, and `n * (24 M + 28)` for links; `n / (M - 1) * (4 M + 16)` for upper levels; and for each thread about `3 MiB + 2048 d`. `R` is `ef_construction / 2`, `F` is `0.4 * sqrt(ef_construction)` |
-/// | insert | `n * 16 M` for neighbours with distances; `n / (M - 1) * (8 M + 24)` for upper levels; `b * (40 M + 24)` for links of a batch of `b = n / 250` rows (64 to 16,384); and for each thread `n` visited, `16 ef_construction` and 256 KiB |
+/// | insert | `n * 16 M` for neighbours with distances, and `n / (M - 1) * (8 M + 24)` for those of upper levels; `b * (40 M + 24)` for links of a batch of `b = n / 250` rows (64 to 16,384); and for each thread `n` visited, `16 ef_construction` and 256 KiB |
 /// | auto | the greater of both |
 ///
 /// The partition builder, and so auto, always makes codes; the insertion builder only if `codes` are asked for.
-pub fn memory_bytes(
+pub fn memory_parts(
     builder: &dyn GraphBuilder,
     params: &Params,
     rows: u64,
     dim: usize,
     codes: bool,
     threads: usize,
-) -> u64 {
+) -> Vec<MemoryPart> {
     const FIXED_BYTES: u64 = 16 << 20;
-    let codes = if codes || builder.makes_codes() { stride_bytes(dim) as u64 + 8 } else { 0 };
-    builder.memory_bytes(params, rows, dim, threads) + rows * (25 + codes) + FIXED_BYTES
+    let mut parts = vec![("rows", rows * 25), ("fixed", FIXED_BYTES)];
+    if codes || builder.makes_codes() {
+        parts.push(("codes", rows * (stride_bytes(dim) as u64 + 8)));
+    }
+    parts.extend(builder.memory_parts(params, rows, dim, threads));
+    parts
 }
 
 /// Builds the graph of `matrix` on the current rayon pool, and makes sure that every row can be reached from the entry

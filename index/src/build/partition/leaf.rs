@@ -13,22 +13,35 @@ pub(super) const BLOCK_ROWS: usize = 480;
 
 const _: () = assert!(BLOCK_ROWS.is_multiple_of(TILE_ROWS) && BLOCK_ROWS.is_multiple_of(TILE_COLUMNS));
 
-/// Which pairs of a leaf are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pairs {
-    /// Each row with each other.
-    All,
-    /// The first [`BLOCK_ROWS`] rows with those behind them.
-    Across,
+/// Positions whose rows are compared.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Leaf<'a> {
+    /// Each with each other.
+    All(&'a [u32]),
+    /// Each of the first, which are [`BLOCK_ROWS`], with each of the second.
+    Across(&'a [u32], &'a [u32]),
 }
 
-impl Pairs {
+impl<'a> Leaf<'a> {
+    /// How many positions there are.
+    pub(super) fn len(self) -> usize {
+        let (first, second) = self.parts();
+        first.len() + second.len()
+    }
+
+    fn parts(self) -> (&'a [u32], &'a [u32]) {
+        match self {
+            Self::All(all) => (all, &[]),
+            Self::Across(first, second) => (first, second),
+        }
+    }
+
     /// Tiles of rows that a panel is compared with: each pair once, so only rows up to its last column.
-    fn tiles(self, first_column: usize, len: usize) -> usize {
+    fn tiles(self, first_column: usize) -> usize {
         let rows = match self {
-            Self::All => (first_column + TILE_COLUMNS).min(len),
-            Self::Across if first_column < BLOCK_ROWS => 0,
-            Self::Across => BLOCK_ROWS,
+            Self::All(all) => (first_column + TILE_COLUMNS).min(all.len()),
+            Self::Across(..) if first_column < BLOCK_ROWS => 0,
+            Self::Across(..) => BLOCK_ROWS,
         };
         rows.div_ceil(TILE_ROWS)
     }
@@ -37,6 +50,7 @@ impl Pairs {
 /// Compares the rows of leaves; reuses its memory from one leaf to the next.
 #[derive(Debug, Default)]
 pub(super) struct LeafComparer {
+    positions: Vec<u32>,
     rows: TileRows,
     panels: Panels,
     /// Of every panel its tiles.
@@ -56,46 +70,49 @@ impl LeafComparer {
         pairs * 4 + rows * (2 * stride_bytes + 2 * 4 * GROUPS + 8 * (2 * k + 8) + 32)
     }
 
-    /// Compares a leaf's positions, and offers to every one its `k` nearest. `row` tells the row of a position.
+    /// Compares a leaf's rows, and offers to every position its `k` nearest. `row` tells the row of a position.
     pub(super) fn compare(
         &mut self,
-        leaf: &[u32],
-        pairs: Pairs,
+        leaf: Leaf<'_>,
         k: usize,
         codes: CodesView<'_>,
         row: impl Fn(u32) -> u32,
         reservoirs: &Reservoirs,
     ) {
-        let rows = leaf.iter().map(|&position| row(position));
+        let (first, second) = leaf.parts();
+        self.positions.clear();
+        self.positions.extend(first.iter().chain(second));
+        let rows = self.positions.iter().map(|&position| row(position));
         self.rows.pack(codes, rows.clone());
         self.panels.pack(codes, rows);
-        self.compute(leaf.len(), pairs, codes.products);
+        self.compute(leaf, codes.products);
         // A candidate too far for the reservoir is too far here.
         self.bounds.clear();
-        self.bounds.extend(leaf.iter().map(|&position| reservoirs.bound(position)));
-        self.pick(leaf.len(), pairs, k, codes.products);
-        for (at, &position) in leaf.iter().enumerate() {
+        self.bounds.extend(self.positions.iter().map(|&position| reservoirs.bound(position)));
+        self.pick(leaf, k, codes.products);
+        for (at, &position) in self.positions.iter().enumerate() {
             self.offered.clear();
             let found = self.nearest.sorted(at).iter();
-            self.offered.extend(found.map(|near| near.at(leaf[near.position() as usize])));
+            self.offered.extend(found.map(|near| near.at(self.positions[near.position() as usize])));
             reservoirs.offer(position, &self.offered);
         }
     }
 
     /// Computes all distances, and the least of each group of each row.
-    fn compute(&mut self, len: usize, pairs: Pairs, products: &Products) {
+    fn compute(&mut self, leaf: Leaf<'_>, products: &Products) {
+        let len = leaf.len();
         let Self { rows, panels, distances, row_minima, column_minima, .. } = self;
         row_minima.clear();
         row_minima.resize(len.div_ceil(TILE_ROWS), NO_MINIMA);
         column_minima.clear();
         column_minima.resize(len.div_ceil(TILE_COLUMNS) * GROUPS, [i32::MAX; TILE_COLUMNS]);
-        let tiles: usize = panels.iter().map(|panel| pairs.tiles(panel.first, len)).sum();
+        let tiles: usize = panels.iter().map(|panel| leaf.tiles(panel.first)).sum();
         if distances.len() < tiles {
             distances.resize(tiles, NO_MINIMA);
         }
         let mut places = distances.iter_mut();
         for (panel, column_minima) in panels.iter().zip(column_minima.chunks_exact_mut(GROUPS)) {
-            for tile in 0..pairs.tiles(panel.first, len) {
+            for tile in 0..leaf.tiles(panel.first) {
                 let Some(distances) = places.next() else { return };
                 let first_row = tile * TILE_ROWS;
                 let (tile_rows, row_terms) = rows.tile(first_row);
@@ -119,7 +136,8 @@ impl LeafComparer {
     }
 
     /// Picks the nearest of each row from the distances. The bounds are those that are known before.
-    fn pick(&mut self, len: usize, pairs: Pairs, k: usize, products: &Products) {
+    fn pick(&mut self, leaf: Leaf<'_>, k: usize, products: &Products) {
+        let len = leaf.len();
         let Self { panels, distances, row_minima, column_minima, bounds, nearest, .. } = self;
         // To padding nothing is near.
         bounds.resize(len.next_multiple_of(TILE_ROWS).max(len.next_multiple_of(TILE_COLUMNS)), i32::MIN);
@@ -129,7 +147,7 @@ impl LeafComparer {
         nearest.reset(len, k);
         let mut places = distances.iter();
         for panel in panels.iter() {
-            for tile in 0..pairs.tiles(panel.first, len) {
+            for tile in 0..leaf.tiles(panel.first) {
                 let Some(distances) = places.next() else { return };
                 let first_row = tile * TILE_ROWS;
                 let (of_rows, of_columns) = (values_from(bounds, first_row), values_from(bounds, panel.first));

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::Effort;
 use super::carve::Carver;
 use super::choose::{ChooseScratch, Chooser};
-use super::leaf::{BLOCK_ROWS, LeafComparer, Pairs};
+use super::leaf::{BLOCK_ROWS, Leaf, LeafComparer};
 use super::link::{Lists, Portion, link};
 use super::reservoir::Reservoirs;
 use crate::build::{BuildInput, Monitor, Stopped};
@@ -72,10 +72,10 @@ impl<'a> LevelBuilder<'a> {
         let carver = Carver { codes: self.codes.view(), row, monitor: self.monitor };
         let seed = hash(hash(self.input.params.seed, self.level as u64), candidates.rounds);
         let leaves = carver.carve(self.all_positions(), self.effort.fanout, seed)?;
-        let leaves: Vec<_> = leaves.into_iter().map(|leaf| (leaf, Pairs::All)).collect();
-        self.compare(&leaves, self.effort.leaf_k, candidates)?;
+        let each_alone: Vec<_> = leaves.iter().map(|leaf| Leaf::All(leaf)).collect();
+        self.compare(&each_alone, self.effort.leaf_k, candidates)?;
         candidates.rounds += 1;
-        candidates.order = order(leaves.iter().map(|(leaf, _)| leaf.as_slice()), self.positions());
+        candidates.order = order(leaves.iter().map(Vec::as_slice), self.positions());
         Ok(())
     }
 
@@ -85,8 +85,8 @@ impl<'a> LevelBuilder<'a> {
         let blocks: Vec<&[u32]> = all.chunks(BLOCK_ROWS).collect();
         let mut leaves = Vec::new();
         for (i, block) in blocks.iter().enumerate() {
-            leaves.push((block.to_vec(), Pairs::All));
-            leaves.extend(blocks[..i].iter().map(|earlier| ([*earlier, *block].concat(), Pairs::Across)));
+            leaves.push(Leaf::All(block));
+            leaves.extend(blocks[..i].iter().map(|earlier| Leaf::Across(earlier, block)));
         }
         // Twice its share of the reservoir from each block: where the nearest lie together, most are found still.
         let Effort { leaf_k, reservoir, .. } = self.effort;
@@ -97,18 +97,13 @@ impl<'a> LevelBuilder<'a> {
         Ok(())
     }
 
-    fn compare(
-        &self,
-        leaves: &[(Vec<u32>, Pairs)],
-        k: usize,
-        candidates: &Candidates,
-    ) -> Result<(), Stopped> {
+    fn compare(&self, leaves: &[Leaf<'_>], k: usize, candidates: &Candidates) -> Result<(), Stopped> {
         let members = self.members();
         let row = |position: u32| members[position as usize];
-        let progress = Progress::new(self, leaves.iter().map(|(leaf, _)| leaf.len() as u64).sum());
-        leaves.par_iter().with_max_len(1).for_each_init(LeafComparer::default, |comparer, (leaf, pairs)| {
+        let progress = Progress::new(self, leaves.iter().map(|leaf| leaf.len() as u64).sum());
+        leaves.par_iter().with_max_len(1).for_each_init(LeafComparer::default, |comparer, leaf| {
             if !self.monitor.is_cancelled() {
-                comparer.compare(leaf, *pairs, k, self.codes.view(), row, &candidates.reservoirs);
+                comparer.compare(*leaf, k, self.codes.view(), row, &candidates.reservoirs);
                 progress.advance(leaf.len() as u64);
             }
         });

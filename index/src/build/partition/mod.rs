@@ -17,7 +17,7 @@ mod reservoir;
 use self::leaf::LeafComparer;
 use self::level::{Candidates, LevelBuilder};
 use self::pilot::Pilot;
-use super::{BuildInput, GraphBuilder, Monitor, Outcome, Phase, Stopped, entry_point};
+use super::{BuildInput, GraphBuilder, MemoryPart, Monitor, Outcome, Phase, Stopped, entry_point};
 use crate::codes::{Codes, stride_bytes};
 use crate::graph::Graph;
 use crate::Params;
@@ -151,7 +151,7 @@ impl GraphBuilder for PartitionBuilder {
         true
     }
 
-    fn memory_bytes(&self, params: &Params, rows: u64, dim: usize, threads: usize) -> u64 {
+    fn memory_parts(&self, params: &Params, rows: u64, dim: usize, threads: usize) -> Vec<MemoryPart> {
         let effort = Effort::new(params);
         let threads = threads as u64;
         let (m, m0) = (params.m as u64, params.m0() as u64);
@@ -166,7 +166,8 @@ impl GraphBuilder for PartitionBuilder {
         let upper = rows / (m - 1) * (4 * m + 16);
         let leaf = LeafComparer::memory_bytes(carve::MAX_LEAF_ROWS, stride_bytes(dim), effort.reservoir);
         let work = (reservoirs + carving.max(choosing)).max(linking);
-        work + upper + threads * (leaf as u64 + SCRATCH_BYTES)
+        let threads = threads * (leaf as u64 + SCRATCH_BYTES);
+        vec![("candidates", work), ("upper levels", upper), ("threads", threads)]
     }
 
     fn build(&self, input: &BuildInput<'_>, monitor: &dyn Monitor) -> Result<Outcome, Stopped> {
