@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::rows::{IdCollector, size_bytes, write_values};
 use super::{Finish, Finished, PositionalWriter, Sink, SinkJob, SinkPlan, Writer};
 use crate::Failure;
-use crate::output::atomic::AtomicFile;
+use crate::output::atomic::{AtomicFile, PORTION_BYTES};
 use crate::output::progress::Progress;
 use crate::pipeline::{Cancel, OutputReport, StreamInfo};
 
@@ -318,12 +318,10 @@ struct Stoppable<'a> {
 
 impl Write for Stoppable<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        /// Small enough to be written in a moment.
-        const MOST_BYTES: usize = 8 << 20;
         if self.cancel.is_set() {
             return Err(io::Error::other("stopped"));
         }
-        self.file.write(&bytes[..bytes.len().min(MOST_BYTES)])
+        self.file.write(&bytes[..bytes.len().min(PORTION_BYTES)])
     }
 
     fn flush(&mut self) -> io::Result<()> {
