@@ -5,17 +5,22 @@
 //! Small World graphs" (arXiv 1603.09320); names and algorithm numbers are theirs.
 //!
 //! ```
-//! use index::{Index, InsertBuilder, Matrix, Metric, Params, Unmonitored, build, file};
+//! use index::{AutoBuilder, Index, Matrix, Metric, Params, Unmonitored, build, file};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let values = [0.0f32, 0.0, 1.0, 0.0, 5.0, 5.0];
 //! let matrix = Matrix::new(&values, 2);
-//! let built = build(matrix, &Params::new(Metric::L2), &InsertBuilder, &Unmonitored)?;
+//! let built = build(matrix, &Params::new(Metric::L2), &AutoBuilder, &Unmonitored)?;
 //!
 //! # let dir = tempfile::tempdir()?;
 //! let path = dir.path().join("three.hnsw");
-//! let contents =
-//!     file::Contents { built: &built, vectors: file::Vectors::Elsewhere(matrix), ids: None, recipe: "" };
+//! let contents = file::Contents {
+//!     built: &built,
+//!     vectors: file::Vectors::Elsewhere(matrix),
+//!     vector_checksums: None,
+//!     ids: None,
+//!     recipe: "",
+//! };
 //! file::write(&mut std::fs::File::create(&path)?, &contents)?;
 //!
 //! let index = Index::open(&path)?;

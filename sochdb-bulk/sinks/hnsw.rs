@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use index::file::{Contents, VECTORS_OFFSET, Vectors};
+use index::file::{Contents, VECTORS_OFFSET, VectorChecksums, Vectors};
 use index::{
     AutoBuilder, BuildError, Built, GraphBuilder, InsertBuilder, MappedMatrix, Monitor, Params, PartitionBuilder,
     Phase,
@@ -195,10 +195,11 @@ impl PositionalWriter for HnswFile {
         let build = |matrix: index::Matrix<'_>, early: &[u8]| {
             let start = Instant::now();
             // The vectors go to the disk while the graph is built.
-            let built = beside(
+            let (vector_checksums, built) = beside(
                 |is_abandoned| {
                     let stop = || is_abandoned.load(Ordering::Relaxed) || finish.cancel.is_set();
-                    file.write_early(early, VECTORS_OFFSET, stop)
+                    file.write_early(early, VECTORS_OFFSET, stop)?;
+                    Ok(VectorChecksums::of(matrix))
                 },
                 || {
                     pool.install(|| index::build(matrix, &params, builder, &watch))
@@ -206,6 +207,7 @@ impl PositionalWriter for HnswFile {
                 },
             )?;
             let build_secs = start.elapsed().as_secs_f64();
+            let start = Instant::now();
             finish.cancel.check()?;
             let built = match codes {
                 Codes::I8 => pool.install(|| built.with_codes(matrix)),
@@ -215,6 +217,7 @@ impl PositionalWriter for HnswFile {
             let contents = Contents {
                 built: &built,
                 vectors: Vectors::InPlace(matrix),
+                vector_checksums: Some(&vector_checksums),
                 ids: ids.as_deref(),
                 recipe: &job.recipe,
             };
@@ -222,9 +225,10 @@ impl PositionalWriter for HnswFile {
             let written = pool
                 .install(|| index::file::write(&mut out, &contents))
                 .map_err(|e| finish.cancel.check().err().unwrap_or_else(|| file.failure(&e)))?;
-            Ok::<_, Failure>((built, written.header, build_secs))
+            let seconds = [("build_secs", build_secs), ("write_secs", start.elapsed().as_secs_f64())];
+            Ok::<_, Failure>((built, written.header, seconds))
         };
-        let (built, header, build_secs) = match &job.matrix {
+        let (built, header, seconds) = match &job.matrix {
             Some(Matrix { values, dim }) => {
                 build(index::Matrix::new(values, *dim), bytemuck::cast_slice(values))
             }
@@ -237,7 +241,7 @@ impl PositionalWriter for HnswFile {
         }?;
         let mut output = OutputReport::new(file.target(), "hnsw", header.file_length_bytes);
         output.details = details(&params, &built, &header);
-        output.details.insert("build_secs".to_owned(), build_secs.into());
+        output.details.extend(seconds.map(|(name, secs)| (name.to_owned(), secs.into())));
         Ok(Finished { files: vec![file], outputs: vec![output] })
     }
 }
@@ -296,17 +300,17 @@ fn refuse_duplicates(ids: &[u64], input: &StreamInfo) -> Result<(), Failure> {
 
 /// Does `other` on a thread of its own beside `work`, which may tell it that it is not wanted any more. The first error
 /// counts, that of `work` before that of `other`.
-fn beside<T>(
-    other: impl FnOnce(&AtomicBool) -> Result<(), Failure> + Send,
-    work: impl FnOnce() -> Result<T, Failure>,
-) -> Result<T, Failure> {
+fn beside<T: Send, U>(
+    other: impl FnOnce(&AtomicBool) -> Result<T, Failure> + Send,
+    work: impl FnOnce() -> Result<U, Failure>,
+) -> Result<(T, U), Failure> {
     let is_abandoned = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let other = scope.spawn(|| other(&is_abandoned));
         let done = work();
         is_abandoned.store(done.is_err(), Ordering::Relaxed);
         let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        done.and_then(|done| other.map(|()| done))
+        done.and_then(|done| Ok((other?, done)))
     })
 }
 

@@ -21,6 +21,17 @@ pub enum Vectors<'a> {
     InPlace(Matrix<'a>),
 }
 
+/// The checksums of the vectors' blocks, which can be computed before the graph is there.
+#[derive(Debug, Clone)]
+pub struct VectorChecksums(Vec<u64>);
+
+impl VectorChecksums {
+    /// Computes them on the current thread.
+    pub fn of(matrix: Matrix<'_>) -> Self {
+        Self(bytemuck::cast_slice::<f32, u8>(matrix.values()).chunks(BLOCK_BYTES).map(xxh3_64).collect())
+    }
+}
+
 /// Everything that goes into an index file.
 #[derive(Debug, Clone, Copy)]
 pub struct Contents<'a> {
@@ -28,6 +39,8 @@ pub struct Contents<'a> {
     pub built: &'a Built,
     /// The rows that it was built from.
     pub vectors: Vectors<'a>,
+    /// Their checksums, if they are computed already.
+    pub vector_checksums: Option<&'a VectorChecksums>,
     /// The ids, if they are not just the row numbers.
     pub ids: Option<&'a [u64]>,
     /// The pipeline that made the index, as TOML. No paths, times or host names: the same work gives the same bytes.
@@ -48,14 +61,18 @@ pub struct Written {
 /// What `out` says.
 ///
 /// # Panics
-/// If vectors or ids are not as many as the rows of the graph.
+/// If vectors, their checksums or ids are not as many as the rows of the graph have.
 pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Result<Written> {
-    let Contents { built, vectors, ids, recipe } = *contents;
+    let Contents { built, vectors, vector_checksums, ids, recipe } = *contents;
     let (Vectors::Elsewhere(matrix) | Vectors::InPlace(matrix)) = vectors;
     assert_eq!(matrix.rows(), built.rows, "the graph's own rows");
     assert!(ids.is_none_or(|ids| ids.len() == built.rows), "one id a row");
 
-    let checksums = block_checksums(bytemuck::cast_slice(matrix.values()));
+    let checksums = match vector_checksums {
+        Some(VectorChecksums(checksums)) => checksums.clone(),
+        None => block_checksums(bytemuck::cast_slice(matrix.values())),
+    };
+    assert_eq!(checksums.len(), size_of_val(matrix.values()).div_ceil(BLOCK_BYTES), "the vectors' own checksums");
     let mut sections = SectionWriter { out, sections: Vec::new(), end: HEADER_BYTES as u64 };
     let checksum = xxh3_64(bytemuck::cast_slice(&checksums));
     match vectors {
