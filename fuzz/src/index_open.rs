@@ -40,6 +40,8 @@ pub fn seal(file: &mut [u8]) {
     const HEADER: usize = 4096;
     const FOOTER: usize = 64;
     const BLOCK: usize = 64 * 1024;
+    // Kinds of sections that are checked block by block, with those of their block checksums: vectors and codes.
+    const IN_BLOCKS: [(u8, u8); 2] = [(1, 2), (11, 12)];
     if file.len() < HEADER + FOOTER {
         return;
     }
@@ -56,18 +58,23 @@ pub fn seal(file: &mut [u8]) {
     };
     let find =
         |file: &[u8], kind: u8| (0..count).find(|&i| file[entry(i)] == kind).and_then(|i| range(file, i));
-    let checksums = find(file, 2);
-    if let (Some(vectors), Some(checksums)) = (find(file, 1), checksums.clone()) {
-        let blocks: Vec<u64> = file[vectors].chunks(BLOCK).map(xxh3_64).collect();
-        for (place, block) in checksums.step_by(8).zip(blocks) {
-            if place + 8 <= file.len() {
-                put(file, place, block);
+    for (kind, checksums) in IN_BLOCKS {
+        if let (Some(section), Some(checksums)) = (find(file, kind), find(file, checksums)) {
+            let blocks: Vec<u64> = file[section].chunks(BLOCK).map(xxh3_64).collect();
+            for (place, block) in checksums.step_by(8).zip(blocks) {
+                if place + 8 <= file.len() {
+                    put(file, place, block);
+                }
             }
         }
     }
     for i in 0..count {
-        // The checksum of the vectors is that of their block checksums.
-        let covered = if file[entry(i)] == 1 { checksums.clone() } else { range(file, i) };
+        // The checksum of such a section is that of its block checksums.
+        let in_blocks = IN_BLOCKS.into_iter().find(|&(kind, _)| kind == file[entry(i)]);
+        let covered = match in_blocks {
+            Some((_, checksums)) => find(file, checksums),
+            None => range(file, i),
+        };
         if let Some(covered) = covered {
             let checksum = xxh3_64(&file[covered]);
             put(file, entry(i) + 24, checksum);

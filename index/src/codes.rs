@@ -17,7 +17,7 @@ use crate::{Metric, Params};
 const ZERO: u8 = 128;
 
 /// Rows that mean and scale are taken from.
-const SAMPLE_ROWS: usize = 4096;
+const SAMPLE_ROWS: usize = 1024;
 
 /// How values become codes.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,13 +157,11 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// The squared norm of the codes (nothing for inner products), and on the left side 256 times their sum.
-    pub(crate) fn of(metric: Metric, codes: &[u8]) -> Self {
-        let (mut sum, mut squares) = (0i32, 0i32);
-        for &code in codes {
-            let signed = i32::from(code) - i32::from(ZERO);
-            sum += signed;
-            squares += signed * signed;
-        }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "at most 2^16 codes")]
+    pub(crate) fn of(metric: Metric, codes: &[u8], products: &Products) -> Self {
+        let with_excess: u32 = codes.iter().map(|&code| u32::from(code)).sum();
+        let sum = with_excess as i32 - i32::from(ZERO) * codes.len() as i32;
+        let squares = products.four(codes, [codes; 4])[0].wrapping_sub(i32::from(ZERO).wrapping_mul(sum));
         let right = if metric == Metric::Ip { 0 } else { squares };
         Self { left: right.wrapping_add(sum.wrapping_mul(256)), right }
     }
@@ -196,7 +194,7 @@ impl Codes {
             let rows_of_task = (first..).zip(bytes.chunks_exact_mut(stride_bytes));
             for ((row, codes), (left, right)) in rows_of_task.zip(left.iter_mut().zip(right)) {
                 quantizer.encode(matrix.row(row), factor(rows, row), codes);
-                let terms = Terms::of(params.metric, codes);
+                let terms = Terms::of(params.metric, codes, products);
                 (*left, *right) = (terms.left, terms.right);
             }
         });

@@ -39,6 +39,8 @@ mod distance;
 pub mod file;
 mod graph;
 mod index;
+#[doc(hidden)]
+pub mod internals;
 mod level;
 mod metric;
 mod mmap;

@@ -130,7 +130,7 @@ impl<'a, C: Fn(u32) -> Result<(), Corrupt>> CodeScorer<'a, C> {
         let factor = if distance.metric() == Metric::Cosine { distance.inverse_norm(query) } else { 1.0 };
         codes.resize(rows.stride_bytes, 0);
         quantizer.encode(query, factor, codes);
-        let left = Terms::of(distance.metric(), codes).left;
+        let left = Terms::of(distance.metric(), codes, rows.products).left;
         Self { codes, left, rows, check }
     }
 }

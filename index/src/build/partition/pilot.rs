@@ -9,7 +9,7 @@ use crate::level::hash;
 use crate::search::{Score, Scorer};
 
 /// Rows of the sample.
-const SAMPLE_ROWS: usize = 48;
+const SAMPLE_ROWS: usize = 32;
 
 /// Nearest rows that are looked for of each.
 const K: usize = 10;
@@ -37,6 +37,8 @@ impl Pilot {
         let sample: Vec<u32> = drawn.into_iter().map(|(_, position)| position).collect();
         let row = |position: u32| members[position as usize];
         let positions: Vec<u32> = (0..).take(members.len()).collect();
+        let scorers: Vec<_> =
+            sample.iter().map(|&of| Scorer::for_row(row(of), &input.distance, &input.rows)).collect();
         let nothing = || vec![Vec::new(); sample.len()];
         let nearest = positions
             .par_chunks(ROWS_A_TASK)
@@ -44,13 +46,18 @@ impl Pilot {
                 if monitor.is_cancelled() {
                     return nearest;
                 }
+                // Four rows with all of the sample: the rows stay in the nearest cache.
+                for four in positions.chunks(4) {
+                    for (nearest, scorer) in nearest.iter_mut().zip(&scorers) {
+                        let rows = four.iter().map(|&position| (position, row(position)));
+                        // Rows in memory are never corrupt.
+                        let _ = scorer.each(rows, |distance, position| {
+                            nearest.push(Candidate::new(distance, position));
+                        });
+                    }
+                }
                 for (nearest, &of) in nearest.iter_mut().zip(&sample) {
-                    let scorer = Scorer::for_row(row(of), &input.distance, &input.rows);
-                    let others = positions.iter().filter(|&&position| position != of);
-                    // Rows in memory are never corrupt.
-                    let _ = scorer.each(others.map(|&position| (position, row(position))), |distance, position| {
-                        nearest.push(Candidate::new(distance, position));
-                    });
+                    nearest.retain(|candidate| candidate.node() != of);
                     keep_nearest(nearest);
                 }
                 nearest
