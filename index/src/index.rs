@@ -56,9 +56,8 @@ impl Index {
             .collect();
         let distance = Distance::new(sections.header().params.metric);
         // Checked on opening.
-        let quantizer = sections
-            .codes()
-            .and_then(|(values, _, _)| Quantizer::from_values(values, sections.header().dim));
+        let quantizer =
+            sections.codes().and_then(|(values, _, _)| Quantizer::from_values(values, sections.header().dim));
         Ok(Self { sections, distance, down, quantizer })
     }
 

@@ -53,7 +53,8 @@ fn as_text(path: &Path, header: &Header, recipe: &str) -> String {
     let share = header.reachable_share() * 100.0;
     let size = |kind| header.section(kind).map_or(0, |section| section.length_bytes);
     let ids = if header.section(SectionKind::Ids).is_some() { "stored, u64" } else { "row numbers" };
-    let codes = if header.section(SectionKind::Codes).is_some() { "i8: search goes by them first" } else { "none" };
+    let codes =
+        if header.section(SectionKind::Codes).is_some() { "i8: search goes by them first" } else { "none" };
     let rows: Vec<(&str, String)> = vec![
         ("file", format!("{}, {}", path.display(), units::bytes(header.file_length_bytes))),
         ("vectors", format!("{} x {} f32", units::count(header.rows), header.dim)),

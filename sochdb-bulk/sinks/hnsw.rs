@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use index::file::{Contents, VECTORS_OFFSET, VectorChecksums, Vectors};
 use index::{
-    AutoBuilder, BuildError, Built, GraphBuilder, InsertBuilder, MappedMatrix, Monitor, Params, PartitionBuilder,
-    Phase,
+    AutoBuilder, BuildError, Built, GraphBuilder, InsertBuilder, MappedMatrix, Monitor, Params,
+    PartitionBuilder, Phase,
 };
 use readers::{Batch, Matrix, Metric};
 use schemars::JsonSchema;

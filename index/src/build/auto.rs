@@ -1,6 +1,8 @@
 //! The builder that suits the data.
 
-use super::{BuildInput, GraphBuilder, InsertBuilder, MemoryPart, Monitor, Outcome, PartitionBuilder, Stopped};
+use super::{
+    BuildInput, GraphBuilder, InsertBuilder, MemoryPart, Monitor, Outcome, PartitionBuilder, Stopped,
+};
 use crate::Params;
 
 /// [`PartitionBuilder`], unless its candidates turn out to lack true neighbours: then [`InsertBuilder`].

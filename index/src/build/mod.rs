@@ -10,7 +10,7 @@ use std::fmt;
 
 pub use auto::AutoBuilder;
 pub use insert::InsertBuilder;
-pub use partition::PartitionBuilder;
+pub use partition::{LeafBench, PartitionBuilder};
 
 use crate::codes::{Codes, stride_bytes};
 use crate::copies::Copies;

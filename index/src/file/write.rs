@@ -72,7 +72,11 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
         Some(VectorChecksums(checksums)) => checksums.clone(),
         None => block_checksums(bytemuck::cast_slice(matrix.values())),
     };
-    assert_eq!(checksums.len(), size_of_val(matrix.values()).div_ceil(BLOCK_BYTES), "the vectors' own checksums");
+    assert_eq!(
+        checksums.len(),
+        size_of_val(matrix.values()).div_ceil(BLOCK_BYTES),
+        "the vectors' own checksums"
+    );
     let mut sections = SectionWriter { out, sections: Vec::new(), end: HEADER_BYTES as u64 };
     let checksum = xxh3_64(bytemuck::cast_slice(&checksums));
     match vectors {

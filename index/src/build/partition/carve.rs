@@ -48,7 +48,12 @@ pub(super) fn memory_bytes(rows: u64, fanout: u64, threads: u64) -> u64 {
 impl<R: Fn(u32) -> u32 + Sync> Carver<'_, R> {
     /// The leaves of `positions`, each ascending: together they hold every position at least once, and `fanout` times
     /// unless two of its leaves were put together.
-    pub(super) fn carve(&self, positions: Vec<u32>, fanout: usize, seed: u64) -> Result<Vec<Vec<u32>>, Stopped> {
+    pub(super) fn carve(
+        &self,
+        positions: Vec<u32>,
+        fanout: usize,
+        seed: u64,
+    ) -> Result<Vec<Vec<u32>>, Stopped> {
         let leaves = self.split(positions, fanout, seed, 0);
         if self.monitor.is_cancelled() { Err(Stopped) } else { Ok(leaves) }
     }
@@ -64,9 +69,8 @@ impl<R: Fn(u32) -> u32 + Sync> Carver<'_, R> {
         let leaders = draw(&positions, wanted.clamp(2, MAX_LEADERS).max(fanout), seed);
         let cells = self.assign(&positions, &leaders, fanout);
         // Rows that nearly all have one nearest leader are as good as equal, and no split will part them.
-        let is_hopeless = |cell: &[u32]| {
-            depth == MAX_DEPTH || (fanout == 1 && cell.len() > positions.len() / 4 * 3)
-        };
+        let is_hopeless =
+            |cell: &[u32]| depth == MAX_DEPTH || (fanout == 1 && cell.len() > positions.len() / 4 * 3);
         let (mut leaves, mut small, mut large) = (Vec::new(), Vec::new(), Vec::new());
         for (i, cell) in cells.into_iter().enumerate() {
             if cell.len() > MAX_LEAF_ROWS && is_hopeless(&cell) {

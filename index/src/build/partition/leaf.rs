@@ -4,9 +4,7 @@ use super::nearest::{GROUPS, NO_MINIMA, Near, Nearest, each_bit, lower_bounds};
 use super::packed::{Panels, TileRows, values_from};
 use super::reservoir::Reservoirs;
 use crate::codes::CodesView;
-use crate::distance::products::{
-    Products, TILE_COLUMNS, TILE_ROWS, TileInput, TileOutput, TileValues,
-};
+use crate::distance::products::{Products, TILE_COLUMNS, TILE_ROWS, TileInput, TileOutput, TileValues};
 
 /// Rows of a block, when all rows are compared with all: whole tiles and whole panels.
 pub(super) const BLOCK_ROWS: usize = 480;
@@ -150,7 +148,8 @@ impl LeafComparer {
             for tile in 0..leaf.tiles(panel.first) {
                 let Some(distances) = places.next() else { return };
                 let first_row = tile * TILE_ROWS;
-                let (of_rows, of_columns) = (values_from(bounds, first_row), values_from(bounds, panel.first));
+                let (of_rows, of_columns) =
+                    (values_from(bounds, first_row), values_from(bounds, panel.first));
                 let masks = products.near(distances, of_rows, of_columns);
                 for (i, distances) in distances.iter().enumerate() {
                     let at = first_row + i;

@@ -131,8 +131,7 @@ impl<'a> LevelBuilder<'a> {
                     for &position in positions {
                         reservoirs.get(position, near);
                         let candidates = near.iter().copied();
-                        let chosen =
-                            chooser.choose(row(position), candidates, row, input.params.m, scratch);
+                        let chosen = chooser.choose(row(position), candidates, row, input.params.m, scratch);
                         portion.candidates.extend_from_slice(chosen);
                         portion.lens.push(chosen.len());
                     }

@@ -100,7 +100,8 @@ pub(super) fn link(
     let mut tasks = Vec::new();
     for positions in positions.chunks(POSITIONS_A_TASK) {
         let (first, end) = (slot(positions[0]) as usize, slot(positions[positions.len() - 1]) as usize + 1);
-        let (lists, others) = std::mem::take(&mut rest)[(first - rest_from) * most..].split_at_mut((end - first) * most);
+        let (lists, others) =
+            std::mem::take(&mut rest)[(first - rest_from) * most..].split_at_mut((end - first) * most);
         (rest, rest_from) = (others, end);
         tasks.push((positions, first, lists));
     }

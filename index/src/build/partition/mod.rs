@@ -9,6 +9,7 @@ mod columns;
 mod leaf;
 mod level;
 mod link;
+mod measure;
 mod nearest;
 mod packed;
 mod pilot;
@@ -16,11 +17,12 @@ mod reservoir;
 
 use self::leaf::LeafComparer;
 use self::level::{Candidates, LevelBuilder};
+pub use self::measure::LeafBench;
 use self::pilot::Pilot;
 use super::{BuildInput, GraphBuilder, MemoryPart, Monitor, Outcome, Phase, Stopped, entry_point};
+use crate::Params;
 use crate::codes::{Codes, stride_bytes};
 use crate::graph::Graph;
-use crate::Params;
 
 /// Levels of up to so many rows are compared row by row: that costs no more than carving.
 const SMALL_ROWS: usize = 8192;

@@ -52,9 +52,8 @@ impl Reservoirs {
     /// Empty ones, for `wanted` candidates each.
     pub(super) fn new(positions: usize, wanted: usize) -> Self {
         let places = places(wanted);
-        let stripe = || {
-            Mutex::new(Stripe { lists: vec![Near::ZERO; STRIPE_ROWS * places], lens: [0; STRIPE_ROWS] })
-        };
+        let stripe =
+            || Mutex::new(Stripe { lists: vec![Near::ZERO; STRIPE_ROWS * places], lens: [0; STRIPE_ROWS] });
         Self {
             stripes: (0..positions.div_ceil(STRIPE_ROWS)).map(|_| stripe()).collect(),
             bounds: (0..positions).map(|_| AtomicI32::new(i32::MAX)).collect(),
