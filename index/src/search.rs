@@ -139,7 +139,7 @@ impl<C: Fn(u32) -> Result<(), Corrupt>> Score for CodeScorer<'_, C> {
     #[expect(clippy::cast_precision_loss, reason = "rounding keeps the order but for ties")]
     fn one(&self, row: u32) -> Result<f32, Corrupt> {
         (self.check)(row)?;
-        Ok(self.rows.from_codes(self.codes, self.left, [row; 4])[0] as f32)
+        Ok(self.rows.distances(self.codes, self.left, [row; 4])[0] as f32)
     }
 
     #[inline]
@@ -154,7 +154,7 @@ impl<C: Fn(u32) -> Result<(), Corrupt>> Score for CodeScorer<'_, C> {
         let mut score = |group: &[(u32, u32)]| {
             // A group of fewer is filled up with its first.
             let rows = std::array::from_fn(|i| group.get(i).unwrap_or(&group[0]).1);
-            let distances = self.rows.from_codes(self.codes, self.left, rows);
+            let distances = self.rows.distances(self.codes, self.left, rows);
             for (distance, &(node, _)) in distances.into_iter().zip(group) {
                 found(distance as f32, node);
             }

@@ -91,7 +91,7 @@ impl<'a> Chooser<'a> {
         let mut errors: Vec<i32> = (0..SAMPLE_PAIRS)
             .map(|i| {
                 let (a, b) = (draw(2 * i), draw(2 * i + 1));
-                let by_codes = self.codes.to_four(a, [b; 4])[0];
+                let by_codes = self.codes.distances_of(a, [b; 4])[0];
                 by_codes.saturating_sub(self.in_codes(self.exact(a, b))).saturating_abs()
             })
             .collect();
@@ -181,13 +181,13 @@ impl<'a> Chooser<'a> {
     #[expect(clippy::cast_possible_truncation, reason = "between two distances in codes")]
     fn is_occluded(&self, base: u32, of: u32, offer: &mut Offer, kept: &[Kept]) -> bool {
         let is_product = self.input.params.metric == Metric::Ip;
-        let itself = if is_product { self.codes.to_four(of, [of; 4])[0] } else { 0 };
+        let itself = if is_product { self.codes.distances_of(of, [of; 4])[0] } else { 0 };
         let to_base = limit(offer.distance.into(), itself.into()) as i32;
         let (surely, possibly) = (to_base.saturating_sub(self.margin), to_base.saturating_add(self.margin));
         for group in kept.chunks(4) {
             // A group of fewer is filled up with its first.
             let rows = std::array::from_fn(|i| group.get(i).unwrap_or(&group[0]).row);
-            let distances = self.codes.to_four(of, rows);
+            let distances = self.codes.distances_of(of, rows);
             let least = distances.into_iter().min().unwrap_or(i32::MAX);
             if least < surely {
                 return true;

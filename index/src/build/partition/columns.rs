@@ -17,6 +17,7 @@ pub(super) struct ColumnSearch {
 
 impl ColumnSearch {
     /// Calls `found` for each of the rows, by its place among them, with its `k` nearest columns, nearest first.
+    #[expect(clippy::cast_possible_truncation, reason = "a few thousand columns")]
     pub(super) fn search(
         &mut self,
         codes: CodesView<'_>,

@@ -134,6 +134,7 @@ impl LeafComparer {
     }
 
     /// Picks the nearest of each row from the distances. The bounds are those that are known before.
+    #[expect(clippy::cast_possible_truncation, reason = "rows of a leaf")]
     fn pick(&mut self, leaf: Leaf<'_>, k: usize, products: &Products) {
         let len = leaf.len();
         let Self { panels, distances, row_minima, column_minima, bounds, nearest, .. } = self;

@@ -192,6 +192,7 @@ impl<'a> Progress<'a> {
     fn advance(&self, work: u64) {
         let Some(monitor) = self.monitor else { return };
         let before = self.done.fetch_add(work, Ordering::Relaxed);
+        #[expect(clippy::cast_possible_truncation, reason = "at most all rows")]
         let rows_at = |done: u64| (u128::from(done) * u128::from(self.rows) / u128::from(self.work)) as u64;
         monitor.advance(rows_at(before + work) - rows_at(before));
     }

@@ -157,8 +157,8 @@ impl GraphBuilder for PartitionBuilder {
         let effort = Effort::new(params);
         let threads = threads as u64;
         let (m, m0) = (params.m as u64, params.m0() as u64);
-        // Places, length, bound, and the share of a lock.
-        let reservoirs = rows * (8 * reservoir::places(effort.reservoir) as u64 + 4 + 4 + 5);
+        // Places, bound, length, and the share of a lock.
+        let reservoirs = rows * (8 * reservoir::places(effort.reservoir) as u64 + 4 + 8 + 5);
         let carving = carve::memory_bytes(rows, effort.fanout as u64, threads);
         // Order and a mark; the chosen with their lengths, as they come and by position.
         let choosing = rows * (5 + 2 * (8 * m + 8) + 8);

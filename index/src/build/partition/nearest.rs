@@ -29,7 +29,6 @@ impl Near {
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "takes the number apart again")]
     pub(super) fn distance(self) -> i32 {
         ((self.0 >> 32) as u32 ^ (1 << 31)).cast_signed()
     }
@@ -153,7 +152,7 @@ mod tests {
             let mut bounds = [i32::MAX; 2];
             nearest.reset(2, k);
             let mut all: Vec<Near> =
-                (0..candidates).map(|i| Near::new((hash(3, i) % 50) as i32 - 25, i as u32)).collect();
+                (0..candidates).map(|i| Near::new((hash(3, i.into()) % 50) as i32 - 25, i)).collect();
             for &near in &all {
                 if near.distance() <= bounds[1] {
                     nearest.add(1, near, &mut bounds);

@@ -83,7 +83,7 @@ impl Pilot {
             let is_candidate = |near: &&Candidate| candidates.iter().any(|c| c.position() == near.node());
             found += nearest.iter().filter(is_candidate).count() as u64;
         }
-        if wanted == 0 { 1000 } else { found * 1000 / wanted }
+        (found * 1000u64).checked_div(wanted).unwrap_or(1000)
     }
 }
 

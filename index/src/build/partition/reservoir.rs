@@ -24,7 +24,7 @@ pub(super) struct Reservoirs {
 #[derive(Debug)]
 struct Stripe {
     lists: Vec<Near>,
-    lens: [u32; STRIPE_ROWS],
+    lens: [usize; STRIPE_ROWS],
 }
 
 /// Places of a reservoir that is to hold `wanted` candidates.
@@ -75,7 +75,7 @@ impl Reservoirs {
         let Stripe { lists, lens } = &mut *stripe;
         let at = position as usize % STRIPE_ROWS;
         let list = &mut lists[at * self.places..(at + 1) * self.places];
-        let mut len = lens[at] as usize;
+        let mut len = lens[at];
         while len + offered.len() > self.places {
             let (now, later) = offered.split_at(self.places - len);
             list[len..].copy_from_slice(now);
@@ -86,7 +86,7 @@ impl Reservoirs {
             offered = later;
         }
         list[len..len + offered.len()].copy_from_slice(offered);
-        lens[at] = (len + offered.len()) as u32;
+        lens[at] = len + offered.len();
     }
 
     /// The candidates of a position, nearest first.
@@ -95,7 +95,7 @@ impl Reservoirs {
         let stripe = stripe.lock().unwrap_or_else(PoisonError::into_inner);
         let at = position as usize % STRIPE_ROWS;
         out.clear();
-        out.extend_from_slice(&stripe.lists[at * self.places..][..stripe.lens[at] as usize]);
+        out.extend_from_slice(&stripe.lists[at * self.places..][..stripe.lens[at]]);
         let len = sort_out(out, self.wanted);
         out.truncate(len);
     }
