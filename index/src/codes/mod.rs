@@ -1,8 +1,8 @@
 //! Rows as 8-bit codes: a quarter of the bytes, and products of whole numbers.
 //!
 //! A code is a value less the mean of its column, on one scale for all columns, rounded to -127..=127 and kept with 128
-//! added. Values beyond the scale are cut off: the scale is the one with the least squared error on a sample, so that a
-//! few huge values do not cost all others their precision. Distances of codes are whole numbers and so the same
+//! added. Values beyond the scale are cut off: the scale is the one with the least squared error on a sample without its
+//! outliers, so that a few huge values do not cost all others their precision. Distances of codes are whole numbers and so the same
 //! everywhere; they only propose, and exact distances decide.
 
 mod quantizer;

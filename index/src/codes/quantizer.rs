@@ -106,19 +106,29 @@ impl<R: Rows> Sample<'_, R> {
             let values = self.rows.matrix().row(row).iter().zip(centre);
             values.map(move |(value, centre)| (value * factor - centre).abs())
         };
-        let largest = self.drawn.iter().flat_map(|&row| offsets(row)).fold(0.0, f32::max);
+        let mut offsets: Vec<f32> = self.drawn.iter().flat_map(|&row| offsets(row)).collect();
+        let largest = range(&mut offsets);
         // Below it the scale would be no finite number; the rows are as good as equal then.
         if largest < f32::MIN_POSITIVE * 1e6 {
             return 0.0;
         }
         let bins_a_unit = BINS as f32 / largest;
         let mut histogram = vec![0u64; BINS];
-        for offset in self.drawn.iter().flat_map(|&row| offsets(row)) {
+        for offset in offsets {
             histogram[((offset * bins_a_unit) as usize).min(BINS - 1)] += 1;
         }
         let cut = least_error(&histogram, f64::from(limit)) * f64::from(largest);
         (f64::from(limit) / cut) as f32
     }
+}
+
+/// The largest offset that counts: four times what all but one in a thousand are below. The rest are outliers, and must not
+/// cost all others their precision.
+fn range(offsets: &mut [f32]) -> f32 {
+    let Some(last) = offsets.len().checked_sub(1) else { return 0.0 };
+    let largest = offsets.iter().copied().fold(0.0, f32::max);
+    let (_, &mut most, _) = offsets.select_nth_unstable_by(last - last / 1000, f32::total_cmp);
+    if most > 0.0 { largest.min(4.0 * most) } else { largest }
 }
 
 /// Bins of the histogram of values.
@@ -165,7 +175,7 @@ mod tests {
         values[777] = 500.0;
         let rows = PlainRows { matrix: Matrix::new(&values, 64), inverse_norms: &[] };
         let quantizer = Quantizer::fit(&rows, &Params::new(Metric::L2));
-        assert!(quantizer.scale > 10.0, "{}", quantizer.scale);
+        assert!(quantizer.scale > 30.0, "{}", quantizer.scale);
         let round_trip = Quantizer::from_values(&quantizer.to_values(), 64);
         assert_eq!(round_trip, Some(quantizer));
     }
@@ -173,8 +183,8 @@ mod tests {
     #[test]
     fn limits_keep_distances_in_31_bits() {
         assert_eq!(Quantizer::limit(1), 127.0);
-        assert_eq!(Quantizer::limit(33_285), 127.0);
-        assert_eq!(Quantizer::limit(33_286), 126.0);
+        assert_eq!(Quantizer::limit(33_286), 127.0);
+        assert_eq!(Quantizer::limit(33_287), 126.0);
         assert_eq!(Quantizer::limit(65_536), 90.0);
     }
 }
