@@ -104,6 +104,9 @@ impl<R: Fn(u32) -> u32 + Sync> Carver<'_, R> {
         let mut nearest = vec![0u32; positions.len() * fanout];
         let tasks = nearest.par_chunks_mut(ROWS_A_TASK * fanout).zip(positions.par_chunks(ROWS_A_TASK));
         tasks.for_each_init(ColumnSearch::default, |search, (nearest, positions)| {
+            if self.monitor.is_cancelled() {
+                return;
+            }
             let rows = positions.iter().map(|&position| row(position));
             search.search(*codes, rows, &panels, fanout, |i, found| {
                 for (nearest, near) in nearest[i * fanout..].iter_mut().zip(found) {

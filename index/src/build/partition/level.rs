@@ -10,7 +10,7 @@ use super::choose::{ChooseScratch, Chooser};
 use super::leaf::{BLOCK_ROWS, Leaf, LeafComparer};
 use super::link::{Lists, Portion, link};
 use super::reservoir::Reservoirs;
-use crate::build::{BuildInput, Monitor, Stopped};
+use crate::build::{BuildInput, Monitor, Phase, Stopped};
 use crate::codes::Codes;
 use crate::graph::{Layer, positions};
 use crate::level::hash;
@@ -100,7 +100,8 @@ impl<'a> LevelBuilder<'a> {
     fn compare(&self, leaves: &[Leaf<'_>], k: usize, candidates: &Candidates) -> Result<(), Stopped> {
         let members = self.members();
         let row = |position: u32| members[position as usize];
-        let progress = Progress::new(self, leaves.iter().map(|leaf| leaf.len() as u64).sum());
+        let progress =
+            Progress::new(self, Phase::Comparing, leaves.iter().map(|leaf| leaf.len() as u64).sum());
         leaves.par_iter().with_max_len(1).for_each_init(LeafComparer::default, |comparer, leaf| {
             if !self.monitor.is_cancelled() {
                 comparer.compare(*leaf, k, self.codes.view(), row, &candidates.reservoirs);
@@ -118,7 +119,7 @@ impl<'a> LevelBuilder<'a> {
         let members = self.members();
         let row = |position: u32| members[position as usize];
         let chooser = Chooser::new(input, self.codes.view(), self.codes.quantizer.scale);
-        let progress = Progress::new(self, order.len() as u64);
+        let progress = Progress::new(self, Phase::Choosing, order.len() as u64);
         let portions: Vec<Portion> = order
             .par_chunks(ROWS_A_TASK)
             .map_init(
@@ -149,7 +150,10 @@ impl<'a> LevelBuilder<'a> {
         let stride = if level == 0 { input.params.m0() } else { input.params.m };
         let slots = if level == 0 { input.rows.matrix.rows() } else { members.len() };
         let slot = |position: u32| if level == 0 { members[position as usize] } else { position };
-        let neighbours = link(&chosen, &chooser, row, slot, slots, stride);
+        let neighbours = link(&chosen, &chooser, row, slot, slots, stride, monitor);
+        if monitor.is_cancelled() {
+            return Err(Stopped);
+        }
         let down = match level {
             0 => None,
             1 => Some(members.to_vec()),
@@ -180,13 +184,14 @@ struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    fn new(level: &LevelBuilder<'a>, work: u64) -> Self {
-        Self {
-            monitor: (level.level == 0).then_some(level.monitor),
-            rows: level.positions() as u64,
-            work: work.max(1),
-            done: AtomicU64::new(0),
+    /// Begins a phase.
+    fn new(level: &LevelBuilder<'a>, phase: Phase, work: u64) -> Self {
+        let monitor = (level.level == 0).then_some(level.monitor);
+        let rows = level.positions() as u64;
+        if let Some(monitor) = monitor {
+            monitor.begin(phase, rows);
         }
+        Self { monitor, rows, work: work.max(1), done: AtomicU64::new(0) }
     }
 
     fn advance(&self, work: u64) {

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::choose::{ChooseScratch, Chooser};
 use crate::beam::Candidate;
+use crate::build::Monitor;
 use crate::graph::NONE;
 
 /// Lists of candidates of different lengths, by position.
@@ -81,7 +82,8 @@ impl Lists {
 }
 
 /// The neighbour lists of `slots` nodes with `most` places each. `row` and `slot` tell row and slot of a position; slots
-/// ascend with the positions, and those without a position have empty lists.
+/// ascend with the positions, and those without a position have empty lists. When the monitor says to stop, the outcome
+/// means nothing.
 pub(super) fn link(
     chosen: &Lists,
     chooser: &Chooser<'_>,
@@ -89,6 +91,7 @@ pub(super) fn link(
     slot: impl Fn(u32) -> u32 + Sync,
     slots: usize,
     most: usize,
+    monitor: &dyn Monitor,
 ) -> Vec<u32> {
     const POSITIONS_A_TASK: usize = 256;
     let reversed = chosen.reversed();
@@ -108,6 +111,9 @@ pub(super) fn link(
     tasks.into_par_iter().for_each_init(
         || (Vec::new(), ChooseScratch::default()),
         |(merged, scratch), (positions, first, lists)| {
+            if monitor.is_cancelled() {
+                return;
+            }
             for &position in positions {
                 merged.clear();
                 merged.extend_from_slice(chosen.get(position as usize));

@@ -19,7 +19,7 @@ use self::leaf::LeafComparer;
 use self::level::{Candidates, LevelBuilder};
 pub use self::measure::LeafBench;
 use self::pilot::Pilot;
-use super::{BuildInput, GraphBuilder, MemoryPart, Monitor, Outcome, Phase, Stopped, entry_point};
+use super::{BuildInput, GraphBuilder, MemoryPart, Monitor, Outcome, Stopped, entry_point};
 use crate::Params;
 use crate::codes::{Codes, stride_bytes};
 use crate::graph::Graph;
@@ -68,7 +68,7 @@ impl Effort {
         Self {
             fanout: (ef * 4 / 25).isqrt().clamp(2, 32),
             leaf_k: ef.isqrt().clamp(8, 128),
-            reservoir: (ef / 2).max(params.m * 3 / 2).clamp(24, 4096),
+            reservoir: (ef / 2).clamp(24, 1024).max(params.m * 3 / 2),
         }
     }
 }
@@ -84,13 +84,11 @@ impl PartitionBuilder {
         let effort = Effort::new(&input.params);
         let codes = Codes::new(&input.rows, &input.params, input.distance.products());
         let level = |level| LevelBuilder::new(input, &codes, effort, level, monitor);
-        monitor.begin(Phase::Comparing, input.members[0].len() as u64);
         let (candidates, sampled_permille) = find_candidates(&level(0), input, monitor)?;
         if must_be_good && sampled_permille < GOOD_PERMILLE {
             return Ok(None);
         }
         let rounds = candidates.rounds;
-        monitor.begin(Phase::Choosing, input.members[0].len() as u64);
         let mut layers = vec![level(0).layer(candidates)?];
         for upper in (1..input.members.len()).map(level) {
             let mut candidates = upper.no_candidates();
