@@ -1,6 +1,6 @@
 //! The same input, parameters and seed give the same bytes, however the work is done.
 
-use crate::util::{Dir, difference, ids_bytes, le_bytes, npy, npy_f32, values};
+use crate::util::{Dir, difference, ids_bytes, le_bytes, npy, npy_f32, output, values};
 
 /// Values that f16 holds exactly.
 fn coarse(rows: usize, dim: usize) -> Vec<f32> {
@@ -44,6 +44,67 @@ fn an_index_is_the_same_however_it_is_built() {
         dir.ok(&format!("build-index -i a.npy -o o.hnsw {options}"));
         all.push(dir.read("o.hnsw"));
     }
+    let count = all.len();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), count);
+}
+
+/// Rows around 40 centres: more than the builders compare row by row, and the last hundred are copies.
+fn many_rows() -> Vec<f32> {
+    const ROWS: usize = 9_000;
+    const DIM: usize = 10;
+    let (centres, noise) = (values(19, 40, DIM), values(29, ROWS, DIM));
+    let mut all: Vec<f32> = (noise.iter().enumerate())
+        .map(|(i, noise)| centres[i / DIM * 7 % 40 * DIM + i % DIM] + 0.4 * noise)
+        .collect();
+    all.copy_within(0..100 * DIM, (ROWS - 100) * DIM);
+    all
+}
+
+#[test]
+fn every_builder_makes_the_same_index_with_all_threads_and_instructions() {
+    let dir = Dir::new();
+    let rows = many_rows();
+    dir.write("many.npy", npy_f32(10, &rows));
+    // Codes are of no use here, so that the automatic choice inserts.
+    let mut huge = rows[..30_000].to_vec();
+    huge.iter_mut().step_by(1_000).for_each(|value| *value *= 1e5);
+    dir.write("huge.npy", npy_f32(10, &huge));
+    let mut all = Vec::new();
+    for (input, builder, used) in [
+        ("many.npy --metric l2", "auto", "partition"),
+        ("many.npy --metric l2", "partition", "partition"),
+        ("many.npy --metric l2", "insert", "insert"),
+        ("huge.npy --metric l2", "auto", "insert"),
+        ("many.npy --metric cosine", "partition", "partition"),
+        ("many.npy --metric ip", "partition", "partition"),
+    ] {
+        for codes in ["i8", "none"] {
+            let words =
+                format!("build-index -o o.hnsw -e 60 -m 8 -i {input} --builder {builder} --codes {codes}");
+            let mut expected: Option<Vec<u8>> = None;
+            for (threads, instructions) in
+                [(1, ""), (2, ""), (3, ""), (8, ""), (2, "scalar"), (3, "avx2"), (2, "avx512")]
+            {
+                let mut command = dir.command(&format!("{words} -t {threads}"));
+                command.env("SOCHDB_BULK_INSTRUCTIONS", instructions);
+                let output = output(command, b"");
+                assert_eq!(output.code, Some(0), "{words}: {}", output.stderr);
+                let found = dir.read("o.hnsw");
+                if let Some(expected) = &expected {
+                    let what = format!("{words} -t {threads} {instructions}");
+                    assert_eq!(difference(expected, &found), None, "{what}");
+                } else {
+                    assert_eq!(dir.info("o.hnsw")["builder"], used, "{words}");
+                }
+                std::fs::remove_file(dir.path("o.hnsw")).unwrap();
+                expected = Some(found);
+            }
+            all.extend(expected);
+        }
+    }
+    // Each differs from the others, if only by the recipe.
     let count = all.len();
     all.sort();
     all.dedup();

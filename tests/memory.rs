@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::util::{Dir, npy, npy_f32, values};
 
 const DIM: usize = 4096;
-const ROWS: usize = 3800;
+const ROWS: usize = 5000;
 
 /// Memory of its own that the process had at most: `RssAnon`, which leaves out mapped files.
 fn peak_anonymous_bytes(dir: &Dir, words: &str) -> (u64, serde_json::Value) {
@@ -30,12 +30,19 @@ fn peak_anonymous_bytes(dir: &Dir, words: &str) -> (u64, serde_json::Value) {
     (peak, serde_json::from_slice(&dir.read("stats.json")).unwrap())
 }
 
-fn stays_below_the_plan(dir: &Dir, words: &str) {
+/// Returns what was planned, and the length of the input.
+fn stays_below_the_plan(dir: &Dir, words: &str) -> (u64, u64) {
     let (peak, stats) = peak_anonymous_bytes(dir, words);
     let planned = stats["planned_memory_bytes"].as_u64().unwrap();
-    let input = stats["input_bytes"].as_u64().unwrap();
+    let parts = stats["planned_memory_parts"].as_object().unwrap();
+    assert_eq!(parts.values().map(|part| part.as_u64().unwrap()).sum::<u64>(), planned, "{words}");
     assert!(peak <= planned, "{words}: {peak} bytes, {planned} were planned");
-    // Otherwise a copy of the whole file would pass.
+    (planned, stats["input_bytes"].as_u64().unwrap())
+}
+
+/// Otherwise a copy of the whole file would pass.
+fn copies_no_file(dir: &Dir, words: &str) {
+    let (planned, input) = stays_below_the_plan(dir, words);
     assert!(planned < input / 3 * 2, "{words}: {planned} planned for a file of {input}");
 }
 
@@ -52,12 +59,39 @@ fn a_file_of_vectors_is_never_copied_into_memory() {
     dir.write("half.npy", npy("<f2", false, &format!("({ROWS}, {})", 2 * DIM), &half));
     drop(half);
     for name in ["single.npy", "half.npy"] {
-        stays_below_the_plan(
-            &dir,
-            &format!("build-index -i {name} -o o.hnsw -m 4 -e 8 -t 2 --batch-size 40"),
-        );
+        let build = format!("build-index -i {name} -o o.hnsw -m 4 -e 8 -t 2 --batch-size 40");
+        copies_no_file(&dir, &format!("{build} --builder insert --codes none"));
         std::fs::remove_file(dir.path("o.hnsw")).unwrap();
-        stays_below_the_plan(&dir, &format!("convert -i {name} -o o.npy -t 2 --batch-size 40"));
-        stays_below_the_plan(&dir, &format!("convert -i {name} -o o.f32 -t 2 --batch-size 40 --io read"));
+        // Codes are a quarter of the rows, and half of them as f16: a copy of the file beside them is too much.
+        let (planned, input) = stays_below_the_plan(&dir, &build);
+        assert!(name != "single.npy" || planned < input, "{planned} planned for a file of {input}");
+        std::fs::remove_file(dir.path("o.hnsw")).unwrap();
+        copies_no_file(&dir, &format!("convert -i {name} -o o.npy -t 2 --batch-size 40"));
+        copies_no_file(&dir, &format!("convert -i {name} -o o.f32 -t 2 --batch-size 40 --io read"));
+    }
+}
+
+#[test]
+fn the_memory_of_many_rows_stays_below_the_plan() {
+    const DIM: usize = 16;
+    const ROWS: usize = 30_000;
+    let dir = Dir::new();
+    let mut all = values(2, ROWS, DIM);
+    dir.write("plain.npy", npy_f32(DIM, &all));
+    // Codes are of no use here, and the automatic choice inserts after it has tried.
+    for row in (0..ROWS).step_by(100) {
+        all[row * DIM] *= 1e4;
+    }
+    dir.write("huge.npy", npy_f32(DIM, &all));
+    for (words, builder) in [
+        ("-i plain.npy -t 2", "partition"),
+        ("-i plain.npy -t 8 -m 4 -e 300", "partition"),
+        ("-i plain.npy -t 2 -m 40 -e 20 --codes none", "partition"),
+        ("-i huge.npy -t 2 -e 30 --metric l2", "insert"),
+        ("-i huge.npy -t 8 -e 30 --metric l2 --codes none", "insert"),
+    ] {
+        stays_below_the_plan(&dir, &format!("build-index -o o.hnsw {words}"));
+        assert_eq!(dir.info("o.hnsw")["builder"], builder, "{words}");
+        std::fs::remove_file(dir.path("o.hnsw")).unwrap();
     }
 }

@@ -3,19 +3,25 @@
 //! machines, so are these counts.
 
 use index::{Index, Matrix, Metric, Params};
+use rayon::prelude::*;
 
 use crate::data::{METRICS, clustered, exact_search, ids, isotropic, opened, rows_that_find_themselves};
 
 const QUERIES: usize = 200;
 
+/// The exact ten nearest of each query.
+pub(crate) fn truth(metric: Metric, rows: Matrix<'_>, queries: Matrix<'_>) -> Vec<Vec<u64>> {
+    let nearest = |query| exact_search(metric, rows, query, 10).into_iter().map(|(row, _)| row).collect();
+    queries.values().par_chunks(queries.dim()).map(nearest).collect()
+}
+
 /// The share of the exact ten nearest that a search finds, and how many distances it computes for a query.
-fn recall(index: &Index, rows: Matrix<'_>, queries: Matrix<'_>, ef: usize) -> (f64, u64) {
-    let metric = index.header().params.metric;
+pub(crate) fn recall(index: &Index, truth: &[Vec<u64>], queries: Matrix<'_>, ef: usize) -> (f64, u64) {
     let mut searcher = index.searcher();
     let mut found = 0;
-    for query in queries.values().chunks(queries.dim()) {
+    for (query, truth) in queries.values().chunks(queries.dim()).zip(truth) {
         let hits = ids(&searcher.search(query, 10, ef).unwrap());
-        found += exact_search(metric, rows, query, 10).iter().filter(|(row, _)| hits.contains(row)).count();
+        found += truth.iter().filter(|row| hits.contains(row)).count();
     }
     let recall = found as f64 / (10 * queries.rows()) as f64;
     (recall, searcher.distances_computed() / queries.rows() as u64)
@@ -27,8 +33,9 @@ fn check(values: &[f32], queries: &[f32], dim: usize, least: [[(usize, f64, u64)
     for (metric, expected) in METRICS.into_iter().zip(least) {
         let index = opened(rows, &Params::new(metric));
         assert_eq!(index.header().reachable_share(), 1.0, "{metric}");
+        let truth = truth(metric, rows, queries);
         for (ef, least_recall, most_distances) in expected {
-            let (recall, distances) = recall(&index, rows, queries, ef);
+            let (recall, distances) = recall(&index, &truth, queries, ef);
             println!("{metric} ef {ef}: recall@10 {recall:.4}, {distances} distances");
             assert!(recall >= least_recall, "{metric} ef {ef}: recall@10 {recall}, expected {least_recall}");
             assert!(distances <= most_distances, "{metric} ef {ef}: {distances} distances a query");
@@ -66,9 +73,10 @@ fn rows_without_structure_are_found() {
 fn a_wider_beam_while_building_makes_a_better_graph() {
     let (values, queries) = (isotropic(5, 1_500, 32), isotropic(6, QUERIES, 32));
     let (rows, queries) = (Matrix::new(&values, 32), Matrix::new(&queries, 32));
+    let truth = truth(Metric::L2, rows, queries);
     let of = |ef_construction| {
         let params = Params { ef_construction, ..Params::new(Metric::L2) };
-        recall(&opened(rows, &params), rows, queries, 40).0
+        recall(&opened(rows, &params), &truth, queries, 40).0
     };
     let (narrow, wide) = (of(4), of(200));
     println!("ef_construction 4: {narrow:.4}, 200: {wide:.4}");

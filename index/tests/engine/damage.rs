@@ -12,22 +12,23 @@ use crate::raw::{Raw, kind};
 use crate::roundtrip::{DIM, FILE, RECIPE, VALUES};
 
 /// A file of which one byte after the other is changed and restored.
-struct Patient {
+pub(crate) struct Patient<'a> {
+    bytes: &'a [u8],
     file: TempIndex,
     out: File,
 }
 
-impl Patient {
-    fn new() -> Self {
-        let file = TempIndex::new(&FILE);
+impl<'a> Patient<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        let file = TempIndex::new(bytes);
         let out = File::options().write(true).open(file.path()).unwrap();
-        Self { file, out }
+        Self { bytes, file, out }
     }
 
-    fn with_byte<T>(&mut self, at: usize, byte: u8, f: impl FnOnce(&TempIndex) -> T) -> T {
+    pub(crate) fn with_byte<T>(&mut self, at: usize, byte: u8, f: impl FnOnce(&TempIndex) -> T) -> T {
         self.put(at, byte);
         let outcome = f(&self.file);
-        self.put(at, FILE[at]);
+        self.put(at, self.bytes[at]);
         outcome
     }
 
@@ -44,30 +45,33 @@ fn every_changed_byte_outside_the_vectors_is_refused_at_once() {
     let header = read_header(TempIndex::new(&FILE).path()).unwrap().0;
     let places: Vec<usize> = (0..FILE.len()).filter(|at| !vectors.contains(at)).collect();
     assert!(places.len() > 30_000);
-    places.par_chunks(1_000).for_each_init(Patient::new, |patient, places| {
-        for &at in places {
-            for change in [0xff, 0x01] {
-                patient.with_byte(at, FILE[at] ^ change, |file| {
-                    match Index::open(file.path()) {
-                        Err(OpenError::NotAnIndex) => assert!(at < 8, "byte {at}"),
-                        Err(OpenError::Corrupt(_)) => assert!(at >= 8, "byte {at}"),
-                        other => panic!("byte {at} ^ {change:#x}: {other:?}"),
-                    }
-                    // The header alone is either refused or the one that was written.
-                    let in_header = at < 4096 || at >= FILE.len() - 64;
-                    match read_header(file.path()) {
-                        Ok(read) => assert!(
-                            !in_header
-                                && !recipe.contains(&at)
-                                && read == (header.clone(), RECIPE.to_owned()),
-                            "byte {at}"
-                        ),
-                        Err(error) => assert!(in_header || recipe.contains(&at), "byte {at}: {error}"),
-                    }
-                });
+    places.par_chunks(1_000).for_each_init(
+        || Patient::new(&FILE),
+        |patient, places| {
+            for &at in places {
+                for change in [0xff, 0x01] {
+                    patient.with_byte(at, FILE[at] ^ change, |file| {
+                        match Index::open(file.path()) {
+                            Err(OpenError::NotAnIndex) => assert!(at < 8, "byte {at}"),
+                            Err(OpenError::Corrupt(_)) => assert!(at >= 8, "byte {at}"),
+                            other => panic!("byte {at} ^ {change:#x}: {other:?}"),
+                        }
+                        // The header alone is either refused or the one that was written.
+                        let in_header = at < 4096 || at >= FILE.len() - 64;
+                        match read_header(file.path()) {
+                            Ok(read) => assert!(
+                                !in_header
+                                    && !recipe.contains(&at)
+                                    && read == (header.clone(), RECIPE.to_owned()),
+                                "byte {at}"
+                            ),
+                            Err(error) => assert!(in_header || recipe.contains(&at), "byte {at}: {error}"),
+                        }
+                    });
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 #[test]
@@ -81,29 +85,32 @@ fn a_changed_vector_is_refused_by_the_search_that_touches_it() {
     };
     let expected = answers(&TempIndex::new(&FILE));
     let places: Vec<usize> = vectors.clone().step_by(509).chain([vectors.end - 1]).collect();
-    places.par_chunks(16).for_each_init(Patient::new, |patient, places| {
-        for &at in places {
-            for change in [0xff, 0x01] {
-                let found = patient.with_byte(at, FILE[at] ^ change, answers);
-                let block = format!("vectors, block {}", (at - vectors.start) / 65_536);
-                let mut refused = 0;
-                for (found, expected) in found.iter().zip(&expected) {
-                    match found {
-                        Ok(_) => assert_eq!(found, expected, "byte {at}"),
-                        Err(corrupt) => {
-                            assert_eq!(corrupt.part, block);
-                            refused += 1;
+    places.par_chunks(16).for_each_init(
+        || Patient::new(&FILE),
+        |patient, places| {
+            for &at in places {
+                for change in [0xff, 0x01] {
+                    let found = patient.with_byte(at, FILE[at] ^ change, answers);
+                    let block = format!("vectors, block {}", (at - vectors.start) / 65_536);
+                    let mut refused = 0;
+                    for (found, expected) in found.iter().zip(&expected) {
+                        match found {
+                            Ok(_) => assert_eq!(found, expected, "byte {at}"),
+                            Err(corrupt) => {
+                                assert_eq!(corrupt.part, block);
+                                refused += 1;
+                            }
                         }
                     }
+                    assert!(refused > 0, "byte {at}");
+                    let exact = patient.with_byte(at, FILE[at] ^ change, |file| {
+                        Index::open(file.path()).unwrap().searcher().search(rows.row(0), 1, 300)
+                    });
+                    assert_eq!(exact.unwrap_err().part, block);
                 }
-                assert!(refused > 0, "byte {at}");
-                let exact = patient.with_byte(at, FILE[at] ^ change, |file| {
-                    Index::open(file.path()).unwrap().searcher().search(rows.row(0), 1, 300)
-                });
-                assert_eq!(exact.unwrap_err().part, block);
             }
-        }
-    });
+        },
+    );
 }
 
 #[test]

@@ -4,9 +4,21 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use index::file::{Contents, Vectors, write};
-use index::{Built, Hit, Index, InsertBuilder, Matrix, Metric, Params, Unmonitored, build};
+use index::{
+    AutoBuilder, Built, GraphBuilder, Hit, Index, InsertBuilder, Matrix, Metric, Params, PartitionBuilder,
+    Unmonitored, build,
+};
 
 pub(crate) const METRICS: [Metric; 3] = [Metric::L2, Metric::Cosine, Metric::Ip];
+
+pub(crate) const BUILDERS: [&dyn GraphBuilder; 3] = [&InsertBuilder, &PartitionBuilder, &AutoBuilder];
+
+/// Every builder by every one of these metrics.
+pub(crate) fn by_each<const N: usize>(
+    metrics: [Metric; N],
+) -> impl Iterator<Item = (&'static dyn GraphBuilder, Metric)> {
+    BUILDERS.into_iter().flat_map(move |builder| metrics.into_iter().map(move |metric| (builder, metric)))
+}
 
 /// The finaliser of splitmix64, written out again: the data must not change with the crate.
 pub(crate) fn hash(seed: u64, i: u64) -> u64 {
@@ -87,15 +99,24 @@ pub(crate) fn small_params(metric: Metric) -> Params {
     Params { m: 8, ef_construction: 60, ..Params::new(metric) }
 }
 
+/// By insertion, without codes.
 pub(crate) fn built(rows: Matrix<'_>, params: &Params) -> Built {
-    build(rows, params, &InsertBuilder, &Unmonitored).unwrap()
+    built_by(&InsertBuilder, rows, params)
+}
+
+/// With codes if the builder makes any.
+pub(crate) fn built_by(builder: &dyn GraphBuilder, rows: Matrix<'_>, params: &Params) -> Built {
+    build(rows, params, builder, &Unmonitored).unwrap()
 }
 
 /// The bytes of the index file.
 pub(crate) fn file_bytes(built: &Built, rows: Matrix<'_>, ids: Option<&[u64]>, recipe: &str) -> Vec<u8> {
     let mut out = Cursor::new(Vec::new());
-    let written =
-        write(&mut out, &Contents { built, vectors: Vectors::Elsewhere(rows), ids, recipe }).unwrap();
+    let written = write(
+        &mut out,
+        &Contents { built, vectors: Vectors::Elsewhere(rows), ids, recipe, vector_checksums: None },
+    )
+    .unwrap();
     let bytes = out.into_inner();
     assert_eq!(written.header.file_length_bytes, bytes.len() as u64);
     bytes
@@ -125,9 +146,19 @@ impl TempIndex {
     }
 }
 
-/// Builds, writes and opens.
+/// Builds by insertion, writes and opens.
 pub(crate) fn opened(rows: Matrix<'_>, params: &Params) -> Index {
-    let bytes = file_bytes(&built(rows, params), rows, None, "");
+    written(&built(rows, params), rows)
+}
+
+/// Builds, writes and opens; with codes if the builder makes any.
+pub(crate) fn opened_by(builder: &dyn GraphBuilder, rows: Matrix<'_>, params: &Params) -> Index {
+    written(&built_by(builder, rows, params), rows)
+}
+
+/// Writes and opens.
+pub(crate) fn written(built: &Built, rows: Matrix<'_>) -> Index {
+    let bytes = file_bytes(built, rows, None, "");
     // The map outlives the name of the file.
     Index::open(TempIndex::new(&bytes).path()).unwrap()
 }

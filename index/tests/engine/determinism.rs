@@ -1,9 +1,14 @@
 //! The same input gives the same bytes.
 
 use index::file::{Contents, Vectors, write};
-use index::{Hit, Index, MappedMatrix, Matrix, Metric, Params};
+use index::{GraphBuilder, Hit, Index, MappedMatrix, Matrix, Metric, Params, PartitionBuilder};
 
-use crate::data::{METRICS, TempIndex, built, clustered, file_bytes, on_threads, small_params};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::data::{
+    BUILDERS, METRICS, TempIndex, built, built_by, by_each, clustered, file_bytes, isotropic, on_threads,
+    small_params,
+};
 
 const ROWS: usize = 1_500;
 const DIM: usize = 20;
@@ -15,37 +20,102 @@ fn rows_with_copies() -> Vec<f32> {
     values
 }
 
+/// The graph's digest, and the bytes of the file with and without codes.
+fn outcome(builder: &dyn GraphBuilder, rows: Matrix<'_>, params: &Params) -> (u64, Vec<u8>, Vec<u8>) {
+    let built = built_by(builder, rows, params).with_codes(rows);
+    let with_codes = file_bytes(&built, rows, None, "a = 1\n");
+    let built = built.without_codes();
+    (built.graph_digest(), with_codes, file_bytes(&built, rows, None, "a = 1\n"))
+}
+
+fn check_threads(builder: &dyn GraphBuilder, rows: Matrix<'_>, params: &Params) {
+    let first = on_threads(1, || outcome(builder, rows, params));
+    for threads in [1, 2, 3, 8] {
+        let other = on_threads(threads, || outcome(builder, rows, params));
+        let what = format!("{builder:?}, {}, {threads} threads", params.metric);
+        assert_eq!(other.0, first.0, "graph, {what}");
+        assert!(other.1 == first.1, "file with codes, {what}");
+        assert!(other.2 == first.2, "file without codes, {what}");
+    }
+}
+
 #[test]
 fn graphs_and_files_are_equal_on_any_number_of_threads_and_on_every_run() {
     let values = rows_with_copies();
-    let rows = Matrix::new(&values, DIM);
-    for metric in METRICS {
-        let params = small_params(metric);
-        let outcome = |threads| {
-            on_threads(threads, || {
-                let built = built(rows, &params);
-                (built.graph_digest(), file_bytes(&built, rows, None, "a = 1\n"))
-            })
-        };
-        let first = outcome(1);
-        for threads in [1, 2, 3, 8] {
-            let other = outcome(threads);
-            assert_eq!(other.0, first.0, "graph, {metric}, {threads} threads");
-            assert!(other.1 == first.1, "file, {metric}, {threads} threads");
-        }
+    for (builder, metric) in by_each(METRICS) {
+        check_threads(builder, Matrix::new(&values, DIM), &small_params(metric));
     }
+}
+
+/// More rows than are compared row by row.
+#[test]
+fn carved_rows_give_equal_graphs_and_files_on_any_number_of_threads() {
+    let values = large_rows_with_copies();
+    for (builder, metric) in [(1, Metric::L2), (1, Metric::Cosine), (1, Metric::Ip), (2, Metric::L2)] {
+        check_threads(BUILDERS[builder], Matrix::new(&values, LARGE_DIM), &small_params(metric));
+    }
+    // Half of the nodes are on level 1, so that is carved as well; and after one round comes another.
+    let values = isotropic(3, 17_500, 12);
+    let params = Params { m: 2, ef_construction: 16, ..Params::new(Metric::L2) };
+    check_threads(&PartitionBuilder, Matrix::new(&values, 12), &params);
+}
+
+const LARGE_ROWS: usize = 9_000;
+const LARGE_DIM: usize = 9;
+
+fn large_rows_with_copies() -> Vec<f32> {
+    let mut values = clustered(3, LARGE_ROWS, LARGE_DIM);
+    values.copy_within(500 * LARGE_DIM..600 * LARGE_DIM, 1_400 * LARGE_DIM);
+    values
 }
 
 /// An optimisation that changes these numbers changes every index that anybody builds.
 #[test]
 fn graphs_are_the_ones_of_earlier_versions() {
-    let values = rows_with_copies();
-    let found = METRICS
-        .map(|metric| (metric, built(Matrix::new(&values, DIM), &small_params(metric)).graph_digest()));
+    let (values, large) = (rows_with_copies(), large_rows_with_copies());
+    let digests = |builder: &dyn GraphBuilder, rows| {
+        METRICS.map(|metric| (metric, built_by(builder, rows, &small_params(metric)).graph_digest()))
+    };
+    let found = digests(BUILDERS[0], Matrix::new(&values, DIM));
     let expected = [
         (Metric::L2, 0x2ff5_6258_2818_8bcf),
         (Metric::Cosine, 0x0227_c6b5_e2c1_0e67),
         (Metric::Ip, 0x4140_ec50_c78e_b9dd),
+    ];
+    assert_eq!(found, expected, "insert: {found:#x?}");
+    // The automatic choice is the partition builder here.
+    for builder in &BUILDERS[1..] {
+        let found =
+            [digests(*builder, Matrix::new(&values, DIM)), digests(*builder, Matrix::new(&large, LARGE_DIM))];
+        let expected = [
+            [
+                (Metric::L2, 0x5d22_cddb_3ab0_ff93),
+                (Metric::Cosine, 0xd4ba_486c_b32f_dbae),
+                (Metric::Ip, 0x4c38_0a58_5a53_2d35),
+            ],
+            [
+                (Metric::L2, 0xb5a5_ed6a_ed36_1aee),
+                (Metric::Cosine, 0x8525_dc85_cbbf_d707),
+                (Metric::Ip, 0xc938_01fb_907c_e36c),
+            ],
+        ];
+        assert_eq!(found, expected, "{builder:?}: {found:#x?}");
+    }
+}
+
+/// The same of whole files: the builder's measurements, codes and checksums are in them.
+#[test]
+fn files_are_the_ones_of_earlier_versions() {
+    let (values, large) = (rows_with_copies(), large_rows_with_copies());
+    let found = METRICS.map(|metric| {
+        let small = outcome(BUILDERS[0], Matrix::new(&values, DIM), &small_params(metric));
+        let large = outcome(BUILDERS[1], Matrix::new(&large, LARGE_DIM), &small_params(metric));
+        [small.1, small.2, large.1, large.2].map(|bytes| xxh3_64(&bytes))
+    });
+    let expected = [
+        [0x48f6_dca5_271b_dac4, 0x0678_84cd_e73f_9c93, 0x3ead_f581_5d2d_a449, 0xcc0a_5d4b_48e9_d6ba],
+        [0x9bee_a719_354c_0d39, 0xcdba_6e17_8e65_6362, 0x924f_78c0_4524_3d78, 0xea4c_026f_cb99_e6ad],
+        [0xe35e_e8d2_243b_b5c5, 0x8324_5b51_f52a_c953, 0x989b_fc2e_6e7d_3c0d, 0x4bd2_1839_0640_cee3],
     ];
     assert_eq!(found, expected, "{found:#x?}");
 }
@@ -53,17 +123,19 @@ fn graphs_are_the_ones_of_earlier_versions() {
 #[test]
 fn every_parameter_and_the_seed_change_the_graph() {
     let values = rows_with_copies();
-    let digest = |params: Params| built(Matrix::new(&values, DIM), &params).graph_digest();
-    let params = small_params(Metric::L2);
-    let digests = [
-        digest(params),
-        digest(Params { seed: 43, ..params }),
-        digest(Params { m: 9, ..params }),
-        digest(Params { ef_construction: 20, ..params }),
-        digest(Params { metric: Metric::Cosine, ..params }),
-    ];
-    for (i, a) in digests.iter().enumerate() {
-        assert!(!digests[..i].contains(a), "{i}: {digests:x?}");
+    for builder in BUILDERS {
+        let digest = |params: Params| built_by(builder, Matrix::new(&values, DIM), &params).graph_digest();
+        let params = small_params(Metric::L2);
+        let digests = [
+            digest(params),
+            digest(Params { seed: 43, ..params }),
+            digest(Params { m: 9, ..params }),
+            digest(Params { ef_construction: 10, ..params }),
+            digest(Params { metric: Metric::Cosine, ..params }),
+        ];
+        for (i, a) in digests.iter().enumerate() {
+            assert!(!digests[..i].contains(a), "{builder:?} {i}: {digests:x?}");
+        }
     }
 }
 
@@ -80,8 +152,13 @@ fn vectors_that_are_in_the_file_already_give_the_same_file() {
     let mut out = std::fs::File::options().read(true).write(true).open(file.path()).unwrap();
     let mapped = MappedMatrix::new(&out, index::file::VECTORS_OFFSET, ROWS, DIM).unwrap();
     assert_eq!(mapped.matrix().values(), values);
-    let contents =
-        Contents { built: &built, vectors: Vectors::InPlace(mapped.matrix()), ids: None, recipe: "" };
+    let contents = Contents {
+        built: &built,
+        vectors: Vectors::InPlace(mapped.matrix()),
+        ids: None,
+        recipe: "",
+        vector_checksums: None,
+    };
     write(&mut out, &contents).unwrap();
     assert!(std::fs::read(file.path()).unwrap() == expected);
 
@@ -94,8 +171,8 @@ fn searching_all_is_searching_one_by_one() {
     let values = rows_with_copies();
     let rows = Matrix::new(&values, DIM);
     let queries = clustered(4, 333, DIM);
-    for metric in METRICS {
-        let bytes = file_bytes(&built(rows, &small_params(metric)), rows, None, "");
+    for (builder, metric) in by_each(METRICS) {
+        let bytes = file_bytes(&built_by(builder, rows, &small_params(metric)), rows, None, "");
         let index = Index::open(TempIndex::new(&bytes).path()).unwrap();
         let mut searcher = index.searcher();
         let expected: Vec<Vec<Hit>> =
@@ -103,10 +180,10 @@ fn searching_all_is_searching_one_by_one() {
         assert!(searcher.distances_computed() > 333 * 30);
         assert_eq!(expected.len(), 333);
         for threads in [1, 2, 3, 8] {
-            // Opened anew each time, so that blocks of vectors are checked by all threads at once.
+            // Opened anew each time, so that blocks of vectors and codes are checked by all threads at once.
             let index = Index::open(TempIndex::new(&bytes).path()).unwrap();
             let found = on_threads(threads, || index.search_all(Matrix::new(&queries, DIM), 7, 30));
-            assert_eq!(found.unwrap(), expected, "{metric}, {threads} threads");
+            assert_eq!(found.unwrap(), expected, "{builder:?}, {metric}, {threads} threads");
         }
     }
 }

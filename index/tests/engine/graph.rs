@@ -2,11 +2,13 @@
 
 use index::{Matrix, Metric, Params};
 
-use crate::data::{METRICS, built, clustered, exact_distance, file_bytes, isotropic, whole};
+use crate::data::{
+    BUILDERS, METRICS, built_by, by_each, clustered, exact_distance, file_bytes, isotropic, whole,
+};
 use crate::raw::{Raw, kind};
 
 /// Walks the graph of a file and compares it with what the header says.
-fn check(raw: &Raw, rows: Matrix<'_>, metric: Metric) {
+pub(crate) fn check(raw: &Raw, rows: Matrix<'_>, metric: Metric) {
     let graph = raw.graph();
     let copies = raw.u64(88);
     assert_eq!(raw.level_nodes()[0] as u64, raw.u64(40) - copies);
@@ -57,11 +59,12 @@ fn graphs_keep_their_rules() {
     with_copies.copy_within(0..200 * 8, 700 * 8);
     let data = [with_copies, isotropic(21, 1_000, 8), whole(22, 1_500, 8)];
     for (i, values) in data.iter().enumerate() {
-        for metric in METRICS {
+        for (builder, metric) in by_each(METRICS) {
             for m in [2, 3, 8] {
                 let rows = Matrix::new(values, 8);
-                let built = built(rows, &Params { m, ef_construction: 40, ..Params::new(metric) });
-                println!("data {i}, {metric}, M {m}: {} repaired", built.repaired_nodes());
+                let built =
+                    built_by(builder, rows, &Params { m, ef_construction: 40, ..Params::new(metric) });
+                println!("data {i}, {builder:?}, {metric}, M {m}: {} repaired", built.repaired_nodes());
                 check(&Raw(file_bytes(&built, rows, None, "")), rows, metric);
             }
         }
@@ -72,10 +75,10 @@ fn graphs_keep_their_rules() {
 fn poor_graphs_are_repaired() {
     let mut repaired = 0;
     for seed in 0..12 {
-        for metric in METRICS {
+        for (builder, metric) in by_each(METRICS) {
             let values = clustered(seed, 300, 3);
             let rows = Matrix::new(&values, 3);
-            let built = built(rows, &Params { m: 2, ef_construction: 1, seed, metric });
+            let built = built_by(builder, rows, &Params { m: 2, ef_construction: 1, seed, metric });
             repaired += built.repaired_nodes();
             let raw = Raw(file_bytes(&built, rows, None, ""));
             assert_eq!(raw.u64(104), built.repaired_nodes());
@@ -90,8 +93,8 @@ fn poor_graphs_are_repaired() {
 fn each_level_has_one_in_m_of_the_nodes_below() {
     let values = clustered(23, 8_000, 4);
     let rows = Matrix::new(&values, 4);
-    for m in [4, 16] {
-        let built = built(rows, &Params { m, ef_construction: 20, ..Params::new(Metric::L2) });
+    for (builder, m) in BUILDERS.into_iter().flat_map(|builder| [(builder, 4), (builder, 16)]) {
+        let built = built_by(builder, rows, &Params { m, ef_construction: 20, ..Params::new(Metric::L2) });
         let nodes = built.level_rows();
         assert_eq!(
             nodes,

@@ -8,13 +8,18 @@ use crate::raw::{FILLING, Raw, kind};
 use crate::roundtrip::FILE;
 
 /// What is done to the file, and the part that is then named.
-type Case = (&'static str, fn(&mut Raw), &'static str);
+pub(crate) type Case = (&'static str, fn(&mut Raw), &'static str);
 
 fn refuse(cases: &[Case], by_header: bool) {
+    refuse_changed(&FILE, cases, by_header);
+}
+
+/// Applies each change to the file, computes the checksums again, and expects the refusal.
+pub(crate) fn refuse_changed(bytes: &[u8], cases: &[Case], by_header: bool) {
     for &(what, patch, part) in cases {
-        let mut raw = Raw(FILE.clone());
+        let mut raw = Raw(bytes.to_vec());
         patch(&mut raw);
-        assert!(raw.0 != *FILE, "{what}: nothing was changed");
+        assert!(raw.0 != bytes, "{what}: nothing was changed");
         raw.seal();
         let file = TempIndex::new(&raw.0);
         match Index::open(file.path()) {
@@ -236,7 +241,7 @@ fn headers_that_cannot_be_are_refused() {
 }
 
 /// Takes a section out of the table and leaves its bytes.
-fn drop_section(raw: &mut Raw, kind: u32) {
+pub(crate) fn drop_section(raw: &mut Raw, kind: u32) {
     let (at, count) = (raw.entry_of(kind), raw.u32(84));
     let end = 1024 + count as usize * 32;
     raw.0.copy_within(at + 32..end, at);

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use index::{Matrix, Metric, Params};
+use index::{Matrix, Metric, Params, PartitionBuilder};
 use rayon::prelude::*;
 
-use crate::data::{METRICS, TempIndex, built, file_bytes, hash, whole};
+use crate::data::{METRICS, TempIndex, built, built_by, file_bytes, hash, whole};
 use crate::raw::{HEADER, Raw};
 use crate::target::index_open;
 
@@ -33,6 +33,14 @@ fn small_files() -> Vec<Vec<u8>> {
             file_bytes(&built, rows, (metric == Metric::Cosine).then_some(&own), "a = 1\n")
         })
         .collect();
+    // As many with codes.
+    for metric in METRICS {
+        let values = whole(41, 40, 3);
+        let rows = Matrix::new(&values, 3);
+        let built =
+            built_by(&PartitionBuilder, rows, &Params { m: 2, ef_construction: 8, ..Params::new(metric) });
+        files.push(file_bytes(&built, rows, None, ""));
+    }
     let empty = Matrix::new(&[], 3);
     files.push(file_bytes(&built(empty, &Params::new(Metric::L2)), empty, None, ""));
     files
@@ -41,7 +49,7 @@ fn small_files() -> Vec<Vec<u8>> {
 #[test]
 fn small_changes_with_right_checksums_are_survived() {
     let files = small_files();
-    (0..6_000u64).into_par_iter().for_each_init(
+    (0..4_000u64).into_par_iter().for_each_init(
         || TempIndex::new(&[]),
         |file, i| {
             let mut raw = Raw(files[(i % files.len() as u64) as usize].clone());
@@ -49,7 +57,7 @@ fn small_changes_with_right_checksums_are_survived() {
                 let draw = |what| hash(i, 10 * change + what);
                 // Half of the changes meet a field of the header, the others anything that is no padding.
                 let used: Vec<usize> = match draw(1) % 2 {
-                    0 => (8..128).chain(320..336).chain(1024..1280).collect(),
+                    0 => (8..128).chain(320..336).chain(1024..1344).collect(),
                     _ => (HEADER..raw.0.len()).filter(|&at| raw.0[at] != 0).collect(),
                 };
                 let Some(&at) = used.get((draw(2) % used.len().max(1) as u64) as usize) else { continue };
@@ -59,6 +67,10 @@ fn small_changes_with_right_checksums_are_survived() {
                     2 => 0xff,
                     _ => draw(4) as u8,
                 };
+            }
+            // The target computes all checksums but those of codes.
+            if i % files.len() as u64 > 2 {
+                raw.seal();
             }
             index_open(&raw.0, file.path());
         },

@@ -6,12 +6,16 @@
 
 mod answers;
 mod cases;
+mod codes;
 mod damage;
 mod data;
 mod determinism;
 mod graph;
 mod hostile;
 mod inputs;
+mod large;
+mod memory;
+mod outliers;
 mod raw;
 mod roundtrip;
 #[allow(unreachable_pub, reason = "the fuzz target, a program of its own")]

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::target::seal;
 
 pub(crate) const HEADER: usize = 4096;
@@ -17,6 +19,10 @@ pub(crate) mod kind {
     pub(crate) const INVERSE_NORMS: u32 = 6;
     pub(crate) const COPIES: u32 = 7;
     pub(crate) const RECIPE: u32 = 8;
+    pub(crate) const QUANTIZER: u32 = 9;
+    pub(crate) const CODE_TERMS: u32 = 10;
+    pub(crate) const CODES: u32 = 11;
+    pub(crate) const CODE_CHECKSUMS: u32 = 12;
 }
 
 #[derive(Clone)]
@@ -60,8 +66,15 @@ impl Raw {
 
     /// Where the table has the section.
     pub(crate) fn entry_of(&self, kind: u32) -> usize {
-        let entries = (0..self.u32(84) as usize).map(|i| 1024 + i * 32);
-        entries.clone().find(|&at| self.u32(at) == kind).unwrap_or_else(|| panic!("no section {kind}"))
+        self.find(kind).unwrap_or_else(|| panic!("no section {kind}"))
+    }
+
+    fn find(&self, kind: u32) -> Option<usize> {
+        (0..self.u32(84).min(32) as usize).map(|i| 1024 + i * 32).find(|&at| self.u32(at) == kind)
+    }
+
+    pub(crate) fn kinds(&self) -> Vec<u32> {
+        (0..self.u32(84) as usize).map(|i| self.u32(1024 + i * 32)).collect()
     }
 
     pub(crate) fn section(&self, kind: u32) -> Range<usize> {
@@ -77,6 +90,35 @@ impl Raw {
     /// Computes all checksums again.
     pub(crate) fn seal(&mut self) {
         seal(&mut self.0);
+        self.seal_codes();
+    }
+
+    /// The same for the codes, whose checksum is that of their block checksums.
+    fn seal_codes(&mut self) {
+        const BLOCK: usize = 64 * 1024;
+        let range = |raw: &Self, at: usize| {
+            let start = usize::try_from(raw.u64(at + 8)).ok()?;
+            let end = start.checked_add(usize::try_from(raw.u64(at + 16)).ok()?)?;
+            (start >= HEADER && end <= raw.0.len() - 64).then_some(start..end)
+        };
+        let Some(entry) = self.find(kind::CODES) else { return };
+        let sums = self.find(kind::CODE_CHECKSUMS).and_then(|at| Some((at, range(self, at)?)));
+        if let (Some(codes), Some((at, sums))) = (range(self, entry), sums) {
+            let blocks: Vec<u64> = self.0[codes].chunks(BLOCK).map(xxh3_64).collect();
+            for (place, block) in sums.clone().step_by(8).zip(blocks) {
+                if place + 8 <= self.0.len() {
+                    self.put_u64(place, block);
+                }
+            }
+            let checksum = xxh3_64(&self.0[sums]);
+            self.put_u64(at + 24, checksum);
+            self.put_u64(entry + 24, checksum);
+        }
+        let (header, footer) = (xxh3_64(&self.0[..HEADER - 8]), self.0.len() - 64);
+        self.put_u64(HEADER - 8, header);
+        self.put_u64(footer + 8, header);
+        let checksum = xxh3_64(&self.0[footer..footer + 56]);
+        self.put_u64(footer + 56, checksum);
     }
 
     /// Where a level above 0 begins: its row numbers, and its neighbours.
