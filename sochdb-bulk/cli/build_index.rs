@@ -56,8 +56,9 @@ pub(super) struct Args {
     builder: String,
 
     /// Codes beside the vectors: `i8` adds a byte a value and makes search two to three times faster at the same recall,
-    /// `none` saves the space
-    #[arg(long, value_name = "NAME", default_value = "i8", help_heading = "Index", value_parser = ["i8", "none"])]
+    /// `none` saves the space, `auto` takes i8 unless a sample shows that they would lead astray
+    #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Index",
+          value_parser = ["auto", "i8", "none"])]
     codes: String,
 
     #[command(flatten)]

@@ -48,7 +48,7 @@ pub struct Hnsw {
     #[serde(default)]
     builder: Builder,
     /// Which codes of the vectors the index has beside them: i8 (a byte a value, a quarter of the vectors' size; search
-    /// goes by them and then ranks by the vectors) or none.
+    /// goes by them and then ranks by the vectors), none, or auto: i8 unless a sample shows that they would lead astray.
     #[serde(default)]
     codes: Codes,
 }
@@ -58,6 +58,7 @@ pub struct Hnsw {
 #[serde(rename_all = "lowercase")]
 enum Codes {
     #[default]
+    Auto,
     I8,
     None,
 }
@@ -136,7 +137,7 @@ impl Sink for Hnsw {
         }
         // Ids once as they come, once sorted to find duplicates.
         let ids = if input.ids_are_positions() { 0 } else { rows * 8 * 2 };
-        let codes = self.codes == Codes::I8;
+        let codes = self.codes != Codes::None;
         let mut memory = index::memory_parts(self.builder(), &params, rows, input.dim, codes, threads);
         memory.push(("ids", ids));
         Ok(SinkPlan { memory, ..SinkPlan::default() })
@@ -210,6 +211,7 @@ impl PositionalWriter for HnswFile {
             let start = Instant::now();
             finish.cancel.check()?;
             let built = match codes {
+                Codes::Auto => pool.install(|| built.with_faithful_codes(matrix)),
                 Codes::I8 => pool.install(|| built.with_codes(matrix)),
                 Codes::None => built.without_codes(),
             };
@@ -268,6 +270,7 @@ fn details(
     put("reachable_share", header.reachable_share().into());
     put("repaired", built.repaired_nodes().into());
     put("copies", built.copies().into());
+    put("codes", if built.has_codes() { "i8" } else { "none" }.into());
     details
 }
 

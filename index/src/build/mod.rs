@@ -1,6 +1,7 @@
 //! From rows to a graph.
 
 mod auto;
+mod fidelity;
 mod insert;
 mod partition;
 mod repair;
@@ -289,11 +290,11 @@ fn members(params: &Params, rows: usize, copies: &Copies) -> Vec<Vec<u32>> {
 }
 
 impl Built {
-    /// Makes sure that it has 8-bit codes of its rows, which [`crate::file::write`] writes and search uses for a first
-    /// choice.
+    /// Makes sure that it has 8-bit codes of its rows, which [`crate::file::write`] writes and search goes by first.
     ///
     /// # Panics
     /// If `matrix` has other rows than it was built from.
+    #[must_use]
     pub fn with_codes(mut self, matrix: Matrix<'_>) -> Self {
         assert_eq!(matrix.rows(), self.rows, "the graph's own rows");
         if self.codes.is_none() {
@@ -302,6 +303,26 @@ impl Built {
             self.codes = Some(Codes::new(&rows, &self.params, products));
         }
         self
+    }
+
+    /// The same, unless a sample shows that they do not order rows as the vectors do: then it has none.
+    ///
+    /// # Panics
+    /// As [`Built::with_codes`].
+    #[must_use]
+    pub fn with_faithful_codes(self, matrix: Matrix<'_>) -> Self {
+        if self.codes.as_ref().is_some_and(|codes| codes.are_faithful) {
+            return self;
+        }
+        let built = self.with_codes(matrix);
+        let input = BuildInput {
+            rows: PlainRows { matrix, inverse_norms: &built.inverse_norms },
+            distance: Distance::new(built.params.metric),
+            params: built.params,
+            members: members(&built.params, built.rows, &built.copies),
+        };
+        let faithful = built.codes.as_ref().is_some_and(|codes| fidelity::are_faithful(&input, codes));
+        if faithful { built } else { built.without_codes() }
     }
 
     /// Makes sure that it has no codes.
@@ -314,6 +335,11 @@ impl Built {
     /// The parameters it was built with.
     pub fn params(&self) -> &Params {
         &self.params
+    }
+
+    /// Whether it has 8-bit codes of its rows.
+    pub fn has_codes(&self) -> bool {
+        self.codes.is_some()
     }
 
     /// How many rows it holds, copies included.

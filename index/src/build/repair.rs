@@ -1,14 +1,16 @@
 //! Making every node reachable.
 //!
 //! Pruning may take the last link to a node, and then no search can ever return it. Here every level is walked from the
-//! node at which the entry point stands on it; each node that was not met gets a link from a near node that was.
+//! node at which the entry point stands on it; each node that was not met gets a link from a near node that was. Search
+//! enters a level somewhere else, though: so every level is walked against its links as well, and where no way leads back
+//! to that node, one is made. Then every node can be reached from every other.
 
 use super::{BuildInput, Monitor, Stopped};
 use crate::beam::Candidate;
-use crate::graph::{Graph, GraphAccess, Layer, NONE};
+use crate::graph::{Graph, GraphAccess, Layer, LayerView, NONE};
 use crate::search::{Score, Scorer, Scratch, search_level};
 
-/// Links unreachable nodes on all levels, and returns how many there were.
+/// Links nodes of all levels to which or from which no way leads, and returns how many links that took.
 pub(super) fn connect(
     graph: &mut Graph,
     input: &BuildInput<'_>,
@@ -77,8 +79,8 @@ fn connect_level(
     walk.from(entry, None, layer);
     let mut scratch = Scratch::default();
     let mut repaired = 0;
-    for (at, &row) in (0u32..).zip(&input.members[level]) {
-        let slot = if level == 0 { row } else { at };
+    let slots = || (0u32..).zip(&input.members[level]).map(|(at, &row)| if level == 0 { row } else { at });
+    for slot in slots() {
         if walk.has_reached(slot) {
             continue;
         }
@@ -89,7 +91,115 @@ fn connect_level(
         walk.from(slot, Some(from), layer);
         repaired += 1;
     }
+    let mut back = BackWalk::new(layer);
+    back.to(entry);
+    for slot in slots() {
+        if back.leads_back[slot as usize] {
+            continue;
+        }
+        if repaired % 256 == 0 && monitor.is_cancelled() {
+            return Err(Stopped);
+        }
+        let from = link_back(layer, slot, entry, input, &walk, &back, &mut scratch);
+        back.to(from);
+        repaired += 1;
+    }
     Ok(repaired)
+}
+
+/// A walk against the links, from where they lead to.
+struct BackWalk {
+    /// Of each node the nodes that link to it, one after the other.
+    sources: Vec<u32>,
+    starts: Vec<usize>,
+    /// Whether a way leads from the node to the entry point.
+    leads_back: Vec<bool>,
+    queue: Vec<u32>,
+}
+
+impl BackWalk {
+    fn new(layer: &Layer) -> Self {
+        let nodes = layer.view().len();
+        let mut starts = vec![0; nodes + 2];
+        for &neighbour in layer.neighbours.iter().filter(|&&neighbour| neighbour != NONE) {
+            starts[neighbour as usize + 2] += 1;
+        }
+        for node in 2..starts.len() {
+            starts[node] += starts[node - 1];
+        }
+        // `starts[node + 1]` is where the next source of the node goes, and in the end where those of the next begin.
+        let mut sources = vec![0; starts[nodes + 1]];
+        for node in (0u32..).take(nodes) {
+            for &neighbour in layer.view().neighbours(node) {
+                let next = &mut starts[neighbour as usize + 1];
+                sources[*next] = node;
+                *next += 1;
+            }
+        }
+        Self { sources, starts, leads_back: vec![false; nodes], queue: Vec::new() }
+    }
+
+    /// From `slot` a way leads back; so it does from all that lead to it.
+    fn to(&mut self, slot: u32) {
+        self.leads_back[slot as usize] = true;
+        self.queue.push(slot);
+        while let Some(slot) = self.queue.pop() {
+            for at in self.starts[slot as usize]..self.starts[slot as usize + 1] {
+                let source = self.sources[at];
+                if !std::mem::replace(&mut self.leads_back[source as usize], true) {
+                    self.queue.push(source);
+                }
+            }
+        }
+    }
+}
+
+/// Gives `slot`, or a node that it leads to, a link to the nearest node that leads back, and returns who got it.
+///
+/// It takes a free place, or that of a link by which no node was reached first.
+fn link_back(
+    layer: &mut Layer,
+    slot: u32,
+    entry: u32,
+    input: &BuildInput<'_>,
+    walk: &Walk,
+    back: &BackWalk,
+    scratch: &mut Scratch,
+) -> u32 {
+    let view = layer.view();
+    let mut met = vec![slot];
+    let mut at = 0;
+    // All that it leads to do not lead back either. A tree has fewer links than their lists have places.
+    let (from, spare) = loop {
+        let Some(&from) = met.get(at) else {
+            unreachable!("a tree leaves places to spare in lists of at least two")
+        };
+        if let Some(spare) = spare_place(view, from, walk) {
+            break (from, spare);
+        }
+        let unmet: Vec<u32> =
+            view.neighbours(from).iter().copied().filter(|other| !met.contains(other)).collect();
+        met.extend(unmet);
+        at += 1;
+    };
+    let scorer = Scorer::for_row(view.row(from), &input.distance, &input.rows);
+    // Rows in memory are never corrupt.
+    let to_entry = Candidate::new(scorer.one(view.row(entry)).unwrap_or(f32::INFINITY), entry);
+    let ef = input.params.ef_construction.max(input.params.m);
+    let _ = search_level(view, &scorer, [to_entry], ef, scratch);
+    let near = scratch.beam.candidates().iter().map(|candidate| candidate.node());
+    let to = near.into_iter().find(|&other| back.leads_back[other as usize]).unwrap_or(entry);
+    insert_link(layer, from, spare, to, input);
+    from
+}
+
+/// A place of a list that is free, or whose link is no part of the tree of the walk.
+fn spare_place(view: LayerView<'_>, from: u32, walk: &Walk) -> Option<usize> {
+    let neighbours = view.neighbours(from);
+    if neighbours.len() < view.stride {
+        return Some(neighbours.len());
+    }
+    neighbours.iter().rposition(|&neighbour| walk.parents[neighbour as usize] != from)
 }
 
 /// Gives `slot` a link from the nearest reached node that has a place to spare, and returns that node.
@@ -117,12 +227,7 @@ fn link_to(
     let anywhere = (0u32..).take(view.len()).filter(|&other| walk.has_reached(other));
     let mut best = None;
     for from in near.chain(anywhere) {
-        let neighbours = view.neighbours(from);
-        let spare = if neighbours.len() < view.stride {
-            Some(neighbours.len())
-        } else {
-            neighbours.iter().rposition(|&neighbour| walk.parents[neighbour as usize] != from)
-        };
+        let spare = spare_place(view, from, walk);
         if let Some(spare) = spare {
             best = Some((from, spare));
             break;
@@ -131,6 +236,13 @@ fn link_to(
     let Some((from, spare)) = best else {
         unreachable!("a tree over r nodes leaves places to spare in lists of at least two")
     };
+    insert_link(layer, from, spare, slot, input);
+    from
+}
+
+/// Puts a link into a list in the place of one that can be spared. The list stays sorted.
+fn insert_link(layer: &mut Layer, from: u32, spare: usize, slot: u32, input: &BuildInput<'_>) {
+    let view = layer.view();
     let from_scorer = Scorer::for_row(view.row(from), &input.distance, &input.rows);
     let to_slot = from_scorer.one(view.row(slot)).unwrap_or(f32::INFINITY);
     let farther = |other: u32| {
@@ -149,5 +261,4 @@ fn link_to(
         list[spare..place].rotate_left(1);
         list[place - 1] = slot;
     }
-    from
 }

@@ -54,6 +54,8 @@ impl Terms {
 #[derive(Debug)]
 pub(crate) struct Codes {
     pub(crate) quantizer: Quantizer,
+    /// Whether they are known to order rows as the vectors do.
+    pub(crate) are_faithful: bool,
     bytes: AnonymousBytes,
     left: Vec<i32>,
     right: Vec<i32>,
@@ -82,7 +84,7 @@ impl Codes {
                 (*left, *right) = (terms.left, terms.right);
             }
         });
-        Self { quantizer, bytes, left, right, stride_bytes, products }
+        Self { quantizer, are_faithful: false, bytes, left, right, stride_bytes, products }
     }
 
     pub(crate) fn view(&self) -> CodesView<'_> {

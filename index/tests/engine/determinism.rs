@@ -83,23 +83,26 @@ fn graphs_are_the_ones_of_earlier_versions() {
         (Metric::Ip, 0x4140_ec50_c78e_b9dd),
     ];
     assert_eq!(found, expected, "insert: {found:#x?}");
-    // The automatic choice is the partition builder here.
-    for builder in &BUILDERS[1..] {
-        let found =
-            [digests(*builder, Matrix::new(&values, DIM)), digests(*builder, Matrix::new(&large, LARGE_DIM))];
-        let expected = [
-            [
-                (Metric::L2, 0x5d22_cddb_3ab0_ff93),
-                (Metric::Cosine, 0xd4ba_486c_b32f_dbae),
-                (Metric::Ip, 0x4c38_0a58_5a53_2d35),
-            ],
-            [
-                (Metric::L2, 0xb5a5_ed6a_ed36_1aee),
-                (Metric::Cosine, 0x8525_dc85_cbbf_d707),
-                (Metric::Ip, 0xc938_01fb_907c_e36c),
-            ],
-        ];
-        assert_eq!(found, expected, "{builder:?}: {found:#x?}");
+    let small = Matrix::new(&values, DIM);
+    let large = Matrix::new(&large, LARGE_DIM);
+    let found = [digests(BUILDERS[1], small), digests(BUILDERS[1], large)];
+    let expected = [
+        [
+            (Metric::L2, 0x7b15_5d59_147e_b572),
+            (Metric::Cosine, 0x6c8c_8064_2864_18b2),
+            (Metric::Ip, 0x28e7_b6e2_f491_cef6),
+        ],
+        [
+            (Metric::L2, 0xb5a5_ed6a_ed36_1aee),
+            (Metric::Cosine, 0x0bf7_f8ad_8da0_e50e),
+            (Metric::Ip, 0x3b7c_6725_8392_83ca),
+        ],
+    ];
+    assert_eq!(found, expected, "partition: {found:#x?}");
+    // The automatic choice is insertion for inner products of rows of different lengths, and here partition otherwise.
+    for rows in [small, large] {
+        let [by_insertion, by_partition, automatic] = BUILDERS.map(|builder| digests(builder, rows));
+        assert_eq!(automatic, [by_partition[0], by_partition[1], by_insertion[2]]);
     }
 }
 
@@ -113,9 +116,9 @@ fn files_are_the_ones_of_earlier_versions() {
         [small.1, small.2, large.1, large.2].map(|bytes| xxh3_64(&bytes))
     });
     let expected = [
-        [0x48f6_dca5_271b_dac4, 0x0678_84cd_e73f_9c93, 0x3ead_f581_5d2d_a449, 0xcc0a_5d4b_48e9_d6ba],
-        [0x9bee_a719_354c_0d39, 0xcdba_6e17_8e65_6362, 0x924f_78c0_4524_3d78, 0xea4c_026f_cb99_e6ad],
-        [0xe35e_e8d2_243b_b5c5, 0x8324_5b51_f52a_c953, 0x989b_fc2e_6e7d_3c0d, 0x4bd2_1839_0640_cee3],
+        [0x48f6_dca5_271b_dac4, 0x0678_84cd_e73f_9c93, 0x54bd_0c79_5d44_beb4, 0x2a35_3569_9d33_b9b5],
+        [0x9bee_a719_354c_0d39, 0xcdba_6e17_8e65_6362, 0xf942_c618_d517_ce05, 0xb468_f238_a57c_df90],
+        [0xe35e_e8d2_243b_b5c5, 0x8324_5b51_f52a_c953, 0xabe5_82e9_69e7_aa76, 0xcac3_47be_9214_320c],
     ];
     assert_eq!(found, expected, "{found:#x?}");
 }

@@ -105,7 +105,10 @@ fn worse_than_insertion(
         println!("{what} {metric}: {measured:?}");
         for (builder, found) in BUILDERS.iter().zip(&measured) {
             for ((ef, found), insertion) in [20, 100].into_iter().zip(found).zip(&measured[0]) {
-                if found.0 < insertion.0 - 0.01 || found.1 + 20 < insertion.1 {
+                // Of rows of different lengths the nearest by inner product are the same few for all: auto knows, and does
+                // not partition them.
+                let is_expected = metric == Metric::Ip && builder.name() == "partition";
+                if !is_expected && (found.0 < insertion.0 - 0.01 || found.1 + 20 < insertion.1) {
                     worse.push(format!(
                         "{what} {builder:?} {metric} ef {ef}: {found:?}, insertion {insertion:?}"
                     ));

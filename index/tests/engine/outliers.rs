@@ -75,7 +75,7 @@ fn auto_without_codes(rows: Matrix<'_>, params: &Params) -> Built {
 }
 
 fn auto_with_codes(rows: Matrix<'_>, params: &Params) -> Built {
-    built_by(&AutoBuilder, rows, params).with_codes(rows)
+    built_by(&AutoBuilder, rows, params).with_faithful_codes(rows)
 }
 
 #[test]

@@ -144,6 +144,43 @@ impl<'a> Chooser<'a> {
         self.choose_offers(base, row, most, scratch)
     }
 
+    /// The neighbours of a row and, in the place of the farthest if there are more than `most_of_all`, at most `most` far
+    /// candidates to which none of them is nearer than the base: a walk towards one of those that meets no nearer neighbour
+    /// then meets itself. The far candidates come nearest first.
+    #[expect(clippy::too_many_arguments, reason = "two lists with their limits, and what they are about")]
+    pub(super) fn with_long<'s>(
+        &self,
+        base: u32,
+        neighbours: &[u32],
+        far: &[Near],
+        row: impl Fn(u32) -> u32,
+        most: usize,
+        most_of_all: usize,
+        scratch: &'s mut ChooseScratch,
+    ) -> &'s [Candidate] {
+        let ChooseScratch { kept, chosen, .. } = scratch;
+        kept.clear();
+        kept.extend(neighbours.iter().map(|&position| Kept { position, row: row(position), exact: None }));
+        let near = kept.len();
+        for &candidate in far {
+            if kept.len() == near + most {
+                break;
+            }
+            let of = row(candidate.position());
+            let is_known = of == base || kept.iter().any(|kept| kept.row == of);
+            if !is_known && !self.is_occluded(base, of, &mut candidate.into(), kept, 1.0) {
+                kept.push(Kept { position: candidate.position(), row: of, exact: None });
+            }
+        }
+        let long = kept.len() - near;
+        kept.drain(near.min(most_of_all - long)..near);
+        self.measure(base, kept);
+        chosen.clear();
+        chosen.extend(kept.iter().map(|kept| Candidate::new(kept.exact.unwrap_or_default(), kept.position)));
+        chosen.sort_unstable();
+        chosen
+    }
+
     fn choose_offers<'s>(
         &self,
         base: u32,
@@ -165,7 +202,7 @@ impl<'a> Chooser<'a> {
             }
             let offer = &mut offers[at];
             let of = row(offer.position);
-            if !self.is_occluded(base, of, offer, kept) {
+            if !self.is_occluded(base, of, offer, kept, ALPHA) {
                 prefetch(self.input.rows.matrix.row(of));
                 kept.push(Kept { position: offer.position, row: of, exact: offer.exact });
             }
@@ -179,10 +216,10 @@ impl<'a> Chooser<'a> {
 
     /// Whether a candidate is nearer to one that is kept than to the base.
     #[expect(clippy::cast_possible_truncation, reason = "between two distances in codes")]
-    fn is_occluded(&self, base: u32, of: u32, offer: &mut Offer, kept: &[Kept]) -> bool {
+    fn is_occluded(&self, base: u32, of: u32, offer: &mut Offer, kept: &[Kept], alpha: f64) -> bool {
         let is_product = self.input.params.metric == Metric::Ip;
         let itself = if is_product { self.codes.distances_of(of, [of; 4])[0] } else { 0 };
-        let to_base = limit(offer.distance.into(), itself.into()) as i32;
+        let to_base = limit(offer.distance.into(), itself.into(), alpha) as i32;
         let (surely, possibly) = (to_base.saturating_sub(self.margin), to_base.saturating_add(self.margin));
         for group in kept.chunks(4) {
             // A group of fewer is filled up with its first.
@@ -199,7 +236,7 @@ impl<'a> Chooser<'a> {
                 if distance < possibly {
                     let to_base = *offer.exact.get_or_insert_with(|| self.exact(base, of));
                     let itself = if is_product { self.exact(of, of) } else { 0.0 };
-                    if f64::from(self.exact(of, other)) < limit(to_base.into(), itself.into()) {
+                    if f64::from(self.exact(of, other)) < limit(to_base.into(), itself.into(), alpha) {
                         return true;
                     }
                 }
@@ -232,8 +269,8 @@ impl<'a> Chooser<'a> {
 
 /// How near a neighbour must be to a candidate for the candidate to be given up: the distance of the base and that of the
 /// candidate to itself say it.
-fn limit(to_base: f64, to_itself: f64) -> f64 {
+fn limit(to_base: f64, to_itself: f64, alpha: f64) -> f64 {
     let beyond = to_base - to_itself;
     // A base that is nearer than the candidate itself leaves nothing to divide.
-    if beyond > 0.0 { to_itself + beyond / ALPHA } else { to_base }
+    if beyond > 0.0 { to_itself + beyond / alpha } else { to_base }
 }

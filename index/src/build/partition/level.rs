@@ -9,10 +9,11 @@ use super::carve::Carver;
 use super::choose::{ChooseScratch, Chooser};
 use super::leaf::{BLOCK_ROWS, Leaf, LeafComparer};
 use super::link::{Lists, Portion, link};
+use super::long::{FarRows, FarScratch};
 use super::reservoir::Reservoirs;
 use crate::build::{BuildInput, Monitor, Phase, Stopped};
 use crate::codes::Codes;
-use crate::graph::{Layer, positions};
+use crate::graph::{Layer, NONE, positions};
 use crate::level::hash;
 
 /// The candidates of every position, and how they were found.
@@ -81,7 +82,9 @@ impl<'a> LevelBuilder<'a> {
 
     /// Compares each row with each, block by block.
     pub(super) fn compare_all(&self, candidates: &mut Candidates) -> Result<(), Stopped> {
-        let all = self.all_positions();
+        // Blocks in an order by hash: where near rows stand together in the input, a block would hold too many of them.
+        let mut all = self.all_positions();
+        all.sort_unstable_by_key(|&position| (hash(!self.input.params.seed, position.into()), position));
         let blocks: Vec<&[u32]> = all.chunks(BLOCK_ROWS).collect();
         let mut leaves = Vec::new();
         for (i, block) in blocks.iter().enumerate() {
@@ -160,6 +163,59 @@ impl<'a> LevelBuilder<'a> {
             _ => positions(members, &input.members[level - 1]),
         };
         Ok(Layer { rows: (level > 0).then(|| members.to_vec()), down, neighbours, stride })
+    }
+}
+
+impl LevelBuilder<'_> {
+    /// Gives rows of the finished level long links, in the place of their farthest neighbours where their lists are full.
+    #[expect(clippy::cast_possible_truncation, reason = "rows are fewer than 2^31")]
+    pub(super) fn add_long_links(&self, layer: &mut Layer) -> Result<(), Stopped> {
+        let Self { input, level, monitor, .. } = *self;
+        let members = self.members();
+        let far = FarRows::draw(
+            self.codes.view(),
+            |position: u32| members[position as usize],
+            members.len(),
+            hash(input.params.seed ^ 0x6c6f_6e67, level as u64),
+        );
+        let chooser = Chooser::new(input, self.codes.view(), self.codes.quantizer.scale);
+        let most = (input.params.m / 4).max(1);
+        let stride = layer.stride;
+        // On level 0 a slot is a row, and those that equal an earlier row are no positions.
+        let position_of = |slot: u32| match level {
+            0 => members.binary_search(&slot).ok().map(|position| position as u32),
+            _ => Some(slot),
+        };
+        let slot_of = |position: u32| if level == 0 { members[position as usize] } else { position };
+        layer.neighbours.par_chunks_mut(FarRows::ROWS_A_TASK * stride).enumerate().for_each_init(
+            Default::default,
+            |scratch: &mut (FarScratch, ChooseScratch), (task, lists)| {
+                if monitor.is_cancelled() {
+                    return;
+                }
+                let first = (task * FarRows::ROWS_A_TASK) as u32;
+                let slots: Vec<(u32, &mut [u32])> = (first..)
+                    .zip(lists.chunks_exact_mut(stride))
+                    .filter_map(|(slot, list)| Some((position_of(slot)?, list)))
+                    .collect();
+                let positions: Vec<u32> = slots.iter().map(|(position, _)| *position).collect();
+                let (far_scratch, choosing) = scratch;
+                let far = far.nearest(&positions, far_scratch);
+                for ((position, list), far) in slots.into_iter().zip(far) {
+                    let row = |position: u32| members[position as usize];
+                    let neighbours: Vec<u32> = (list.iter())
+                        .take_while(|&&neighbour| neighbour != NONE)
+                        .filter_map(|&neighbour| position_of(neighbour))
+                        .collect();
+                    let kept =
+                        chooser.with_long(row(position), &neighbours, far, row, most, stride, choosing);
+                    for (place, kept) in list.iter_mut().zip(kept) {
+                        *place = slot_of(kept.node());
+                    }
+                }
+            },
+        );
+        if monitor.is_cancelled() { Err(Stopped) } else { Ok(()) }
     }
 }
 

@@ -9,6 +9,7 @@ mod columns;
 mod leaf;
 mod level;
 mod link;
+mod long;
 mod measure;
 mod nearest;
 mod packed;
@@ -19,7 +20,7 @@ use self::leaf::LeafComparer;
 use self::level::{Candidates, LevelBuilder};
 pub use self::measure::LeafBench;
 use self::pilot::Pilot;
-use super::{BuildInput, GraphBuilder, MemoryPart, Monitor, Outcome, Stopped, entry_point};
+use super::{BuildInput, GraphBuilder, MemoryPart, Monitor, Outcome, Stopped, entry_point, fidelity};
 use crate::Params;
 use crate::codes::{Codes, stride_bytes};
 use crate::graph::Graph;
@@ -40,6 +41,9 @@ const GOOD_PERMILLE: u64 = 860;
 /// With fewer than this after the first round, more rounds do not help: there is no structure to carve along. Isotropic
 /// random rows have 145, sentence embeddings 770, images of clothes 970.
 const HOPELESS_PERMILLE: u64 = 400;
+
+/// If search finds fewer thousandths of a sample of rows when it looks for just them, there are gaps between clusters.
+const FOUND_PERMILLE: u64 = 996;
 
 /// Lists, bounds and stacks of a thread.
 const SCRATCH_BYTES: u64 = 256 << 10;
@@ -82,7 +86,11 @@ impl PartitionBuilder {
         must_be_good: bool,
     ) -> Result<Option<Outcome>, Stopped> {
         let effort = Effort::new(&input.params);
-        let codes = Codes::new(&input.rows, &input.params, input.distance.products());
+        let mut codes = Codes::new(&input.rows, &input.params, input.distance.products());
+        codes.are_faithful = fidelity::are_faithful(input, &codes);
+        if must_be_good && !(codes.are_faithful && fidelity::are_of_one_length(input)) {
+            return Ok(None);
+        }
         let level = |level| LevelBuilder::new(input, &codes, effort, level, monitor);
         let (candidates, sampled_permille) = find_candidates(&level(0), input, monitor)?;
         if must_be_good && sampled_permille < GOOD_PERMILLE {
@@ -100,14 +108,28 @@ impl PartitionBuilder {
             }
             layers.push(upper.layer(candidates)?);
         }
+        let mut graph = Graph { layers, entry_point: entry_point(input) };
+        let mut has_long_links = false;
+        let found = long::found_permille(&graph, input);
+        if found < FOUND_PERMILLE {
+            let without = graph.clone();
+            for (at, layer) in graph.layers.iter_mut().enumerate() {
+                level(at).add_long_links(layer)?;
+            }
+            // Rows without structure are not found for other reasons, and long links are no help.
+            has_long_links = (long::found_permille(&graph, input).saturating_sub(found)) * 3 >= 1000 - found;
+            if !has_long_links {
+                graph = without;
+            }
+        }
         let effective_parameters = vec![
             ("fanout", effort.fanout as u64),
             ("leaf_k", effort.leaf_k as u64),
             ("reservoir", effort.reservoir as u64),
             ("rounds", rounds),
             ("sampled_permille", sampled_permille),
+            ("long_links", has_long_links.into()),
         ];
-        let graph = Graph { layers, entry_point: entry_point(input) };
         Ok(Some(Outcome { graph, builder: self.name(), effective_parameters, codes: Some(codes) }))
     }
 }
@@ -160,10 +182,12 @@ impl GraphBuilder for PartitionBuilder {
         let carving = carve::memory_bytes(rows, effort.fanout as u64, threads);
         // Order and a mark; the chosen with their lengths, as they come and by position.
         let choosing = rows * (5 + 2 * (8 * m + 8) + 8);
-        // The chosen, once more by target, with where each list begins, and the lists.
-        let linking = rows * (2 * (8 * m + 8) + 8 + 4 * m0 + 4);
         // Levels above are one row in M - 1 together, and are built one after the other when level 0 has its lists only.
         let upper = rows / (m - 1) * (4 * m + 16);
+        // The chosen, once more by target, and with where each list begins, and the lists.
+        let linking = rows * (2 * (8 * m + 8) + 8 + 4 * m0 + 4);
+        // The lists of all levels twice, while long links are tried.
+        let linking = linking.max(rows * 8 * m0 + 2 * upper);
         let leaf = LeafComparer::memory_bytes(carve::MAX_LEAF_ROWS, stride_bytes(dim), effort.reservoir);
         let work = (reservoirs + carving.max(choosing)).max(linking);
         let threads = threads * (leaf as u64 + SCRATCH_BYTES);
