@@ -13,7 +13,7 @@ use crate::level::hash;
 use crate::search::{Score, Scorer};
 
 /// Rows whose neighbours are looked at.
-const ROWS: usize = 256;
+const ROWS: usize = 128;
 
 /// Rows among which they are looked for.
 const OTHERS: usize = 1024;

@@ -352,7 +352,7 @@ impl Built {
         self.copies.rows.len()
     }
 
-    /// How many nodes got a link from [`build`] because the builder had left them unreachable.
+    /// How many links [`build`] added because the builder had left no way to a node, or from it to the entry point.
     pub fn repaired_nodes(&self) -> u64 {
         self.repaired_nodes
     }

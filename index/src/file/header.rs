@@ -158,7 +158,7 @@ pub struct Header {
     pub copies: u64,
     /// Nodes of level 0 that can be reached from the entry point.
     pub reachable_nodes: u64,
-    /// Nodes that were unreachable before they were repaired.
+    /// Links that were added because no way led to a node, or from it to the entry point.
     pub repaired_nodes: u64,
     /// The builder's name.
     pub builder: String,
