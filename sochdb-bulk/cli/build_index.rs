@@ -55,7 +55,7 @@ pub(super) struct Args {
           value_parser = ["auto", "partition", "insert"])]
     builder: String,
 
-    /// Codes beside the vectors: `i8` adds a byte a value and makes search two to three times faster at the same recall,
+    /// Codes beside the vectors: `i8` adds a byte a value and makes search about twice as fast at the same recall,
     /// `none` saves the space, `auto` takes i8 unless a sample shows that they would lead astray
     #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Index",
           value_parser = ["auto", "i8", "none"])]
