@@ -1,5 +1,6 @@
 //! The partition builder: rows are carved into overlapping leaves, compared with all others of their leaves by products
-//! of codes, and choose their neighbours among the nearest by exact distances. Nothing is searched while building.
+//! of codes, and choose their neighbours among the nearest by exact distances. Only a sample of rows is searched for, to
+//! see whether the finished graph has gaps.
 //!
 //! The idea is "Pick-in-Partitions" (arXiv 2602.21247); the choice is Algorithm 4 of the HNSW paper.
 
