@@ -122,6 +122,7 @@ impl<'a> LevelBuilder<'a> {
         let members = self.members();
         let row = |position: u32| members[position as usize];
         let chooser = Chooser::new(input, self.codes.view(), self.codes.quantizer.scale);
+        let most = if level == 0 { self.effort.chosen } else { input.params.m };
         let progress = Progress::new(self, Phase::Choosing, order.len() as u64);
         let portions: Vec<Portion> = order
             .par_chunks(ROWS_A_TASK)
@@ -135,7 +136,7 @@ impl<'a> LevelBuilder<'a> {
                     for &position in positions {
                         reservoirs.get(position, near);
                         let candidates = near.iter().copied();
-                        let chosen = chooser.choose(row(position), candidates, row, input.params.m, scratch);
+                        let chosen = chooser.choose(row(position), candidates, row, most, scratch);
                         portion.candidates.extend_from_slice(chosen);
                         portion.lens.push(chosen.len());
                     }

@@ -65,15 +65,18 @@ struct Effort {
     leaf_k: usize,
     /// Nearest rows that a row chooses its neighbours from.
     reservoir: usize,
+    /// Neighbours that a row of level 0 chooses at most, of the 2 M that it has places for.
+    chosen: usize,
 }
 
 impl Effort {
     fn new(params: &Params) -> Self {
         let ef = params.ef_construction.max(params.m);
         Self {
-            fanout: (ef * 4 / 25).isqrt().clamp(2, 32),
+            fanout: (ef * 9 / 100).isqrt().clamp(2, 32),
             leaf_k: ef.isqrt().clamp(8, 128),
             reservoir: (ef / 2).clamp(24, 1024).max(params.m * 3 / 2),
+            chosen: params.m * 3 / 2,
         }
     }
 }
@@ -177,16 +180,16 @@ impl GraphBuilder for PartitionBuilder {
     fn memory_parts(&self, params: &Params, rows: u64, dim: usize, threads: usize) -> Vec<MemoryPart> {
         let effort = Effort::new(params);
         let threads = threads as u64;
-        let (m, m0) = (params.m as u64, params.m0() as u64);
+        let (m, m0, chosen) = (params.m as u64, params.m0() as u64, effort.chosen as u64);
         // Places, bound, length, and the share of a lock.
         let reservoirs = rows * (8 * reservoir::places(effort.reservoir) as u64 + 4 + 8 + 5);
         let carving = carve::memory_bytes(rows, effort.fanout as u64, threads);
         // Order and a mark; the chosen with their lengths, as they come and by position.
-        let choosing = rows * (5 + 2 * (8 * m + 8) + 8);
+        let choosing = rows * (5 + 2 * (8 * chosen + 8) + 8);
         // Levels above are one row in M - 1 together, and are built one after the other when level 0 has its lists only.
         let upper = rows / (m - 1) * (4 * m + 16);
         // The chosen, once more by target, and with where each list begins, and the lists.
-        let linking = rows * (2 * (8 * m + 8) + 8 + 4 * m0 + 4);
+        let linking = rows * (2 * (8 * chosen + 8) + 8 + 4 * m0 + 4);
         // The lists of all levels twice, while long links are tried.
         let linking = linking.max(rows * 8 * m0 + 2 * upper);
         let leaf = LeafComparer::memory_bytes(carve::MAX_LEAF_ROWS, stride_bytes(dim), effort.reservoir);
