@@ -13,6 +13,7 @@ pub use auto::AutoBuilder;
 pub use insert::InsertBuilder;
 pub use partition::{LeafBench, PartitionBuilder};
 
+use self::repair::Connected;
 use crate::codes::{Codes, stride_bytes};
 use crate::copies::Copies;
 use crate::graph::{Graph, MAX_ROWS};
@@ -231,16 +232,15 @@ pub fn build(
     };
     let Outcome { mut graph, builder, effective_parameters, codes } =
         builder.build(&input, monitor).map_err(|Stopped| BuildError::Cancelled)?;
-    let repaired_nodes =
+    let Connected { links, reachable_nodes } =
         repair::connect(&mut graph, &input, monitor).map_err(|Stopped| BuildError::Cancelled)?;
-    let reachable_nodes = repair::reachable_nodes(&graph);
     Ok(Built {
         params: *params,
         graph,
         copies,
         rows: matrix.rows(),
         reachable_nodes,
-        repaired_nodes,
+        repaired_nodes: links,
         builder,
         effective_parameters,
         codes,

@@ -7,28 +7,39 @@
 
 use super::{BuildInput, Monitor, Stopped};
 use crate::beam::Candidate;
+use crate::distance::prefetch;
 use crate::graph::{Graph, GraphAccess, Layer, LayerView, NONE};
 use crate::search::{Score, Scorer, Scratch, search_level};
 
-/// Links nodes of all levels to which or from which no way leads, and returns how many links that took.
+/// What [`connect`] did.
+pub(super) struct Connected {
+    /// Links that it made.
+    pub(super) links: u64,
+    /// Nodes of level 0 that can be reached on it from the entry point.
+    pub(super) reachable_nodes: u64,
+}
+
+/// Links nodes of all levels to which or from which no way leads.
 pub(super) fn connect(
     graph: &mut Graph,
     input: &BuildInput<'_>,
     monitor: &dyn Monitor,
-) -> Result<u64, Stopped> {
-    let mut repaired = 0;
+) -> Result<Connected, Stopped> {
+    let mut links = 0;
     let mut entry = graph.entry_point;
     for level in (0..graph.layers.len()).rev() {
         let Some(slot) = entry else { break };
         let layer = &mut graph.layers[level];
-        repaired += connect_level(layer, slot, input, level, monitor)?;
+        links += connect_level(layer, slot, input, level, monitor)?;
         entry = layer.down.as_ref().map(|down| down[slot as usize]);
     }
-    Ok(repaired)
+    // Where no link was needed, a walk has met all nodes already.
+    let reachable_nodes = if links == 0 { input.members[0].len() as u64 } else { reachable_nodes(graph) };
+    Ok(Connected { links, reachable_nodes })
 }
 
 /// How many nodes of level 0 can be reached on it from the entry point.
-pub(super) fn reachable_nodes(graph: &Graph) -> u64 {
+fn reachable_nodes(graph: &Graph) -> u64 {
     let Some(mut slot) = graph.entry_point else { return 0 };
     for level in (1..graph.layers.len()).rev() {
         slot = graph.layer(level).down.map_or(slot, |down| down[slot as usize]);
@@ -61,6 +72,7 @@ impl Walk {
             for &neighbour in layer.view().neighbours(slot) {
                 if !self.has_reached(neighbour) {
                     self.parents[neighbour as usize] = slot;
+                    prefetch(layer.view().neighbours_with_filling(neighbour));
                     self.queue.push(neighbour);
                 }
             }
@@ -76,7 +88,9 @@ fn connect_level(
     monitor: &dyn Monitor,
 ) -> Result<u64, Stopped> {
     let mut walk = Walk::new(layer.view().len());
-    walk.from(entry, None, layer);
+    let unlinked = &*layer;
+    let ((), mut back) =
+        rayon::join(|| walk.from(entry, None, unlinked), || BackWalk::to_entry(unlinked, entry));
     let mut scratch = Scratch::default();
     let mut repaired = 0;
     let slots = || (0u32..).zip(&input.members[level]).map(|(at, &row)| if level == 0 { row } else { at });
@@ -91,8 +105,9 @@ fn connect_level(
         walk.from(slot, Some(from), layer);
         repaired += 1;
     }
-    let mut back = BackWalk::new(layer);
-    back.to(entry);
+    if repaired > 0 {
+        back = BackWalk::to_entry(layer, entry);
+    }
     for slot in slots() {
         if back.leads_back[slot as usize] {
             continue;
@@ -137,6 +152,13 @@ impl BackWalk {
             }
         }
         Self { sources, starts, leads_back: vec![false; nodes], queue: Vec::new() }
+    }
+
+    /// From where a way leads to the entry point.
+    fn to_entry(layer: &Layer, entry: u32) -> Self {
+        let mut back = Self::new(layer);
+        back.to(entry);
+        back
     }
 
     /// From `slot` a way leads back; so it does from all that lead to it.

@@ -93,9 +93,9 @@ fn graphs_are_the_ones_of_earlier_versions() {
             (Metric::Ip, 0x28e7_b6e2_f491_cef6),
         ],
         [
-            (Metric::L2, 0xb5a5_ed6a_ed36_1aee),
-            (Metric::Cosine, 0x0bf7_f8ad_8da0_e50e),
-            (Metric::Ip, 0x3b7c_6725_8392_83ca),
+            (Metric::L2, 0x79b5_fe31_9b7a_1f5d),
+            (Metric::Cosine, 0xde65_b793_ab85_d308),
+            (Metric::Ip, 0xc871_623f_c66a_588f),
         ],
     ];
     assert_eq!(found, expected, "partition: {found:#x?}");
@@ -116,9 +116,9 @@ fn files_are_the_ones_of_earlier_versions() {
         [small.1, small.2, large.1, large.2].map(|bytes| xxh3_64(&bytes))
     });
     let expected = [
-        [0x48f6_dca5_271b_dac4, 0x0678_84cd_e73f_9c93, 0x54bd_0c79_5d44_beb4, 0x2a35_3569_9d33_b9b5],
-        [0x9bee_a719_354c_0d39, 0xcdba_6e17_8e65_6362, 0xf942_c618_d517_ce05, 0xb468_f238_a57c_df90],
-        [0xe35e_e8d2_243b_b5c5, 0x8324_5b51_f52a_c953, 0xabe5_82e9_69e7_aa76, 0xcac3_47be_9214_320c],
+        [0x48f6_dca5_271b_dac4, 0x0678_84cd_e73f_9c93, 0xdf22_4883_8835_8438, 0x9d18_bdaa_b617_ca3f],
+        [0x9bee_a719_354c_0d39, 0xcdba_6e17_8e65_6362, 0x0edf_94fc_03ba_ce00, 0x8a9b_52c9_86e9_8325],
+        [0xe35e_e8d2_243b_b5c5, 0x8324_5b51_f52a_c953, 0x029f_b284_4c03_017f, 0x2ba4_0dd0_a158_6ff2],
     ];
     assert_eq!(found, expected, "{found:#x?}");
 }

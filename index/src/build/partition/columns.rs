@@ -21,7 +21,7 @@ impl ColumnSearch {
     pub(super) fn search(
         &mut self,
         codes: CodesView<'_>,
-        rows_to_search: impl ExactSizeIterator<Item = u32>,
+        rows_to_search: impl ExactSizeIterator<Item = u32> + Clone,
         columns: &Panels,
         k: usize,
         mut found: impl FnMut(usize, &[Near]),

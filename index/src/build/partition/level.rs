@@ -72,7 +72,8 @@ impl<'a> LevelBuilder<'a> {
         let row = |position: u32| members[position as usize];
         let carver = Carver { codes: self.codes.view(), row, monitor: self.monitor };
         let seed = hash(hash(self.input.params.seed, self.level as u64), candidates.rounds);
-        let leaves = carver.carve(self.all_positions(), self.effort.fanout, seed)?;
+        let leaves =
+            carver.carve(self.all_positions(), self.effort.fanout_of_round(candidates.rounds), seed)?;
         let each_alone: Vec<_> = leaves.iter().map(|leaf| Leaf::All(leaf)).collect();
         self.compare(&each_alone, self.effort.leaf_k, candidates)?;
         candidates.rounds += 1;

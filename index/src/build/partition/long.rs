@@ -22,7 +22,7 @@ use crate::search::{Scorer, Scratch, descend, search_level};
 const DRAWS: [(usize, usize); 2] = [(128, 128), (1024, 12)];
 
 /// Rows that look for themselves.
-const SAMPLE_ROWS: u64 = 512;
+const SAMPLE_ROWS: u64 = 1024;
 
 /// The beam with which they do.
 const EF: usize = 40;

@@ -1,7 +1,24 @@
 //! Codes in the order in which tiles read them.
 
 use crate::codes::CodesView;
+use crate::distance::prefetch;
 use crate::distance::products::{GROUP, TILE_COLUMNS, TILE_ROWS};
+
+/// Rows whose codes are asked for ahead of their turn: they lie anywhere.
+const AHEAD: usize = 6;
+
+/// Rows, each asked for ahead of its turn.
+fn ahead(
+    codes: CodesView<'_>,
+    rows: impl ExactSizeIterator<Item = u32> + Clone,
+) -> impl ExactSizeIterator<Item = u32> {
+    let mut later = rows.clone().skip(AHEAD);
+    rows.inspect(move |_| {
+        if let Some(row) = later.next() {
+            prefetch(codes.row(row));
+        }
+    })
+}
 
 /// Rows of signed codes, one after the other, filled up with zeros to whole tiles.
 #[derive(Debug, Default)]
@@ -13,12 +30,12 @@ pub(super) struct TileRows {
 
 impl TileRows {
     /// Copies the codes of some rows.
-    pub(super) fn pack(&mut self, codes: CodesView<'_>, rows: impl ExactSizeIterator<Item = u32>) {
+    pub(super) fn pack(&mut self, codes: CodesView<'_>, rows: impl ExactSizeIterator<Item = u32> + Clone) {
         let padded = rows.len().next_multiple_of(TILE_ROWS);
         self.stride = codes.stride_bytes;
         self.codes.resize(padded * self.stride, 0);
         self.terms.clear();
-        for (row, out) in rows.zip(self.codes.chunks_exact_mut(self.stride)) {
+        for (row, out) in ahead(codes, rows).zip(self.codes.chunks_exact_mut(self.stride)) {
             codes.signed(row, out);
             self.terms.push(codes.left[row as usize]);
         }
@@ -60,13 +77,13 @@ pub(super) struct Panel<'a> {
 
 impl Panels {
     /// Copies the codes of some rows, each to be a column.
-    pub(super) fn pack(&mut self, codes: CodesView<'_>, rows: impl ExactSizeIterator<Item = u32>) {
+    pub(super) fn pack(&mut self, codes: CodesView<'_>, rows: impl ExactSizeIterator<Item = u32> + Clone) {
         self.columns = rows.len();
         let padded = self.columns.next_multiple_of(TILE_COLUMNS);
         self.panel_bytes = codes.stride_bytes * TILE_COLUMNS;
         self.codes.resize(padded * codes.stride_bytes, 0);
         self.terms.clear();
-        for (column, row) in rows.enumerate() {
+        for (column, row) in ahead(codes, rows).enumerate() {
             self.terms.push(codes.right[row as usize]);
             let panel = &mut self.codes[column / TILE_COLUMNS * self.panel_bytes..][..self.panel_bytes];
             let groups = panel.chunks_exact_mut(GROUP * TILE_COLUMNS);
