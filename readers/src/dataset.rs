@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use arrow_buffer::ScalarBuffer;
+use arrow_schema::SchemaRef;
 
 use crate::{Batch, BufferPool, DType, Error, Metric};
 
@@ -55,6 +56,8 @@ pub struct DatasetInfo {
     pub metric: Option<Metric>,
     /// Whether the rows bring ids of their own.
     pub has_ids: bool,
+    /// The further columns that its batches carry, if any: the schema of [`Batch::payload`].
+    pub payload: Option<SchemaRef>,
     /// Every file that was or will be read: the vectors, and what lies beside them. None of them may be an output.
     pub files: Vec<PathBuf>,
     /// The size of the file or files.

@@ -50,7 +50,7 @@ pub use probe::{Detected, Probe, Score, check_named, detect};
 pub use source::{Io, Source};
 
 /// The Arrow types that batches are made of, so that a plugin needs no Arrow of its own.
-pub use {arrow_array, arrow_buffer};
+pub use {arrow_array, arrow_buffer, arrow_schema};
 
 #[doc(hidden)]
 pub use inventory as __inventory;

@@ -205,6 +205,7 @@ mod tests {
                 dtype: DType::F32,
                 metric: None,
                 has_ids: false,
+                payload: None,
                 files: Vec::new(),
                 size_bytes: 4000,
                 notes: Vec::new(),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use readers::arrow_schema::SchemaRef;
 use readers::{DatasetInfo, Metric, Rows};
 
 /// Where the ids of a stream come from.
@@ -33,6 +34,8 @@ pub struct StreamInfo {
     pub ids: IdSource,
     /// The file that the ids come from, where they do not come with the rows.
     pub ids_file: Option<Arc<Path>>,
+    /// The further columns of the rows, if any.
+    pub payload: Option<SchemaRef>,
     /// Whether the values are still those of the source.
     pub values_untouched: bool,
 }
@@ -49,6 +52,7 @@ impl StreamInfo {
             metric: info.metric,
             ids: if info.has_ids { IdSource::Given } else { IdSource::RowNumbers },
             ids_file: None,
+            payload: info.payload.clone(),
             values_untouched: true,
         }
     }

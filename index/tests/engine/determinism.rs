@@ -88,9 +88,9 @@ fn graphs_are_the_ones_of_earlier_versions() {
     let found = [digests(BUILDERS[1], small), digests(BUILDERS[1], large)];
     let expected = [
         [
-            (Metric::L2, 0x7b15_5d59_147e_b572),
-            (Metric::Cosine, 0x6c8c_8064_2864_18b2),
-            (Metric::Ip, 0x28e7_b6e2_f491_cef6),
+            (Metric::L2, 0xf435_b9e5_5161_4c01),
+            (Metric::Cosine, 0xd6bd_f4c3_b6b5_d2cd),
+            (Metric::Ip, 0xf7df_0216_c9fd_20b8),
         ],
         [
             (Metric::L2, 0x79b5_fe31_9b7a_1f5d),

@@ -62,6 +62,7 @@ impl Format for Npy {
             dtype,
             metric: None,
             has_ids: false,
+            payload: None,
             files: vec![input.path.clone()],
             size_bytes: source.len_bytes(),
             notes,

@@ -74,6 +74,7 @@ impl Format for RawF32 {
             dtype: DType::F32,
             metric: found.and_then(|(_, sidecar)| sidecar.metric),
             has_ids: ids.is_some(),
+            payload: None,
             files,
             size_bytes: source.len_bytes(),
             notes,
