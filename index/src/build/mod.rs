@@ -179,7 +179,7 @@ pub type MemoryPart = (&'static str, u64);
 ///
 /// | builder | bytes |
 /// |---|---|
-/// | partition | the greater of `n * (12 R + 17)` for candidates with the greater of `n * (12 F + 20)` for leaves and `n * (16 M + 29)` for those chosen, and `n * (24 M + 28)` for links; `n / (M - 1) * (4 M + 16)` for upper levels; and for each thread about `3 MiB + 2048 d`. `R` is `ef_construction / 2`, `F` is `0.4 * sqrt(ef_construction)` |
+/// | partition | the greater of `n * (12 R + 17)` for candidates with the greater of `n * (12 F + 20)` for leaves and `n * (24 M + 29)` for those chosen, and `n * (32 M + 28)` for links; `n / (M - 1) * (4 M + 16)` for upper levels; and for each thread about `3 MiB + 2048 d`. `R` is `ef_construction / 2`, `F` is `0.4 * sqrt(ef_construction)` |
 /// | insert | `n * 16 M` for neighbours with distances, and `n / (M - 1) * (8 M + 24)` for those of upper levels; `b * (40 M + 24)` for links of a batch of `b = n / 250` rows (64 to 16,384); and for each thread `n` visited, `16 ef_construction` and 256 KiB |
 /// | auto | the greater of both |
 ///
