@@ -1,0 +1,328 @@
+#!/usr/bin/env python3
+"""Files of other libraries, read by sochdb-bulk bit by bit, and its own files, read by them.
+
+    pip install numpy pyarrow safetensors faiss-cpu zstandard
+    cargo build --release
+    python3 python/tests/formats.py
+
+Each case is skipped, with a message, where its library is not installed. Exits 1 if any case fails.
+"""
+
+import argparse
+import base64
+import gzip
+import importlib
+import json
+import subprocess
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+ROWS, DIM = 2_500, 24
+CASES = []
+
+
+def case(*libraries):
+    """Registers a case, and the libraries that it needs."""
+
+    def register(function):
+        CASES.append((function, libraries))
+        return function
+
+    return register
+
+
+class Bench:
+    """A folder, the program, and rows that every format can hold."""
+
+    def __init__(self, folder, program):
+        self.folder, self.program = Path(folder), program
+        rng = np.random.default_rng(7)
+        self.rows = rng.standard_normal((ROWS, DIM)).astype(np.float32)
+        # Values whose bits are easily lost: subnormal, negative zero, the largest.
+        self.rows[0, :4] = [1e-42, -0.0, 3.4028235e38, -1.1754944e-38]
+        self.halves = rng.standard_normal((ROWS, DIM)).astype(np.float16)
+        self.doubles = self.rows[1:].astype(np.float64) * (1 + 1e-9)
+        self.bytes = rng.integers(0, 256, (ROWS, DIM), dtype=np.uint8)
+        self.signed = rng.integers(-128, 128, (ROWS, DIM), dtype=np.int8)
+        self.ints = rng.integers(-(2**24), 2**24, (ROWS, DIM), dtype=np.int32)
+        self.ids = rng.permutation(10 * ROWS)[:ROWS].astype(np.uint64) + 2**40
+
+    def path(self, name):
+        return self.folder / name
+
+    def run(self, *args, fails=False):
+        done = subprocess.run([self.program, *map(str, args)], capture_output=True, text=True)
+        if (done.returncode != 0) != fails:
+            raise AssertionError(f"{' '.join(map(str, args))}: exit {done.returncode}\n{done.stderr}")
+        return done.stderr
+
+    def converted(self, source, *args, to="npy"):
+        output = self.path(f"converted.{to}")
+        self.run("convert", "--input", source, "--output", output, *args)
+        return output
+
+    def reads(self, source, expected, *args):
+        """Whether it is read as these values, bit for bit."""
+        found = np.load(self.converted(source, *args))
+        expected = np.asarray(expected).astype(np.float32)
+        assert found.shape == expected.shape, f"{source.name}: {found.shape}, expected {expected.shape}"
+        assert found.tobytes() == expected.tobytes(), f"{source.name}: other values"
+
+    def saved(self):
+        path = self.path("rows.npy")
+        np.save(path, self.rows)
+        return path
+
+
+# --- numpy -----------------------------------------------------------------------------------------------------------
+
+
+@case()
+def npy_and_npz(bench):
+    for name in ("rows", "halves", "doubles", "bytes", "signed", "ints"):
+        values = getattr(bench, name)
+        for order, layout in (("C", values), ("F", np.asfortranarray(values)), ("big", values.astype(values.dtype.newbyteorder(">")))):
+            path = bench.path(f"{name}-{order}.npy")
+            np.save(path, layout)
+            bench.reads(path, values)
+        for save in (np.savez, np.savez_compressed):
+            path = bench.path(f"{name}.npz")
+            save(path, vectors=values, labels=np.arange(3))
+            bench.reads(path, values)
+
+
+@case()
+def binary_families(bench):
+    for suffix, values in (
+        ("fbin", bench.rows),
+        ("f16bin", bench.halves),
+        ("u8bin", bench.bytes),
+        ("i8bin", bench.signed),
+        ("ibin", bench.ints),
+    ):
+        path = bench.path(f"a.{suffix}")
+        path.write_bytes(np.array(values.shape, np.uint32).tobytes() + values.tobytes())
+        bench.reads(path, values)
+    for suffix, values in (("fvecs", bench.rows), ("ivecs", bench.ints), ("bvecs", bench.bytes)):
+        path = bench.path(f"a.{suffix}")
+        dims = np.full((ROWS, 1), DIM, np.int32).view(np.uint8)
+        path.write_bytes(np.hstack([dims, values.view(np.uint8).reshape(ROWS, -1)]).tobytes())
+        bench.reads(path, values)
+
+
+@case()
+def packed(bench):
+    source = bench.saved()
+    for name, pack in (("gz", gzip.compress),):
+        path = bench.path(f"rows.npy.{name}")
+        path.write_bytes(pack(source.read_bytes()))
+        bench.reads(path, bench.rows)
+        # Two members are one file.
+        half = source.read_bytes()
+        path.write_bytes(pack(half[:1000]) + pack(half[1000:]))
+        bench.reads(path, bench.rows)
+
+
+@case("zstandard")
+def packed_by_zstandard(bench, zstandard):
+    path = bench.path("rows.npy.zst")
+    path.write_bytes(zstandard.ZstdCompressor().compress(bench.saved().read_bytes()))
+    bench.reads(path, bench.rows)
+
+
+# --- pyarrow ---------------------------------------------------------------------------------------------------------
+
+
+def columns(bench, pyarrow, kind, values):
+    flat = pyarrow.array(values.ravel())
+    if kind == "fixed":
+        vectors = pyarrow.FixedSizeListArray.from_arrays(flat, DIM)
+    else:
+        make = pyarrow.ListArray if kind == "list" else pyarrow.LargeListArray
+        index = np.arange(0, len(values) * DIM + 1, DIM, np.int32 if kind == "list" else np.int64)
+        vectors = make.from_arrays(pyarrow.array(index), flat)
+    return pyarrow.table({"id": bench.ids[: len(values)], "text": ["a"] * len(values), "embedding": vectors})
+
+
+@case("pyarrow", "pyarrow.parquet")
+def parquet_of_pyarrow(bench, pyarrow, parquet):
+    path = bench.path("a.parquet")
+    for kind in ("list", "large", "fixed"):
+        for name in ("rows", "halves", "doubles", "bytes", "signed", "ints"):
+            values = getattr(bench, name)
+            table = columns(bench, pyarrow, kind, values)
+            for options in (
+                {},
+                {"use_dictionary": False, "compression": "none"},
+                {"use_dictionary": False, "compression": "zstd", "data_page_version": "2.0"},
+                {"compression": "snappy", "data_page_version": "2.0", "row_group_size": 700},
+                {"compression": "gzip", "data_page_size": 3000, "write_page_index": True},
+            ):
+                parquet.write_table(table, path, **options)
+                bench.reads(path, values)
+    parquet.write_table(
+        columns(bench, pyarrow, "fixed", bench.rows),
+        path,
+        use_dictionary=False,
+        compression="zstd",
+        column_encoding={"embedding.list.element": "BYTE_STREAM_SPLIT"},
+    )
+    bench.reads(path, bench.rows)
+
+
+@case("pyarrow", "pyarrow.parquet")
+def parquet_nulls_are_refused(bench, pyarrow, parquet):
+    for where, vectors in (
+        ("row 3", [[1.0, 2.0]] * 3 + [None]),
+        ("row 2", [[1.0, 2.0]] * 2 + [[1.0, None]]),
+        ("row 1", [[1.0, 2.0], [1.0]]),
+    ):
+        path = bench.path("nulls.parquet")
+        parquet.write_table(pyarrow.table({"embedding": vectors}), path)
+        message = bench.run("convert", "--input", path, "--output", bench.path("no.npy"), fails=True)
+        assert where in message, message
+        assert not bench.path("no.npy").exists()
+
+
+@case("pyarrow", "pyarrow.ipc", "pyarrow.feather")
+def arrow_of_pyarrow(bench, pyarrow, ipc, feather):
+    for kind in ("list", "large", "fixed"):
+        for values in (bench.rows, bench.halves, bench.doubles, bench.signed):
+            table = columns(bench, pyarrow, kind, values)
+            for compression in (None, "lz4", "zstd"):
+                options = ipc.IpcWriteOptions(compression=compression)
+                for suffix, new in (("arrow", ipc.new_file), ("arrows", ipc.new_stream)):
+                    path = bench.path(f"a.{suffix}")
+                    with new(path, table.schema, options=options) as writer:
+                        writer.write_table(table, max_chunksize=900)
+                    bench.reads(path, values)
+            feather.write_feather(table, bench.path("a.feather"))
+            bench.reads(bench.path("a.feather"), values)
+
+
+@case("pyarrow", "pyarrow.parquet")
+def same_graph_from_parquet(bench, pyarrow, parquet):
+    ids = bench.path("ids.npy")
+    np.save(ids, bench.ids)
+    parquet.write_table(columns(bench, pyarrow, "list", bench.rows[1:]), bench.path("g.parquet"))
+    np.save(bench.path("g.npy"), bench.rows[1:])
+    np.save(ids, bench.ids[:-1])
+    made = []
+    for source, args in (("g.parquet", ["--id-column", "id"]), ("g.npy", ["--ids", ids])):
+        index = bench.path(f"{source}.hnsw")
+        bench.run("build-index", "--input", bench.path(source), "--output", index, "--metric", "l2", *args)
+        found = bench.path(f"{source}.json")
+        bench.run("query", "--index", index, "--query", bench.path("g.npy"), "--k", "10", "--format", "json", "--output", found)
+        made.append(found.read_text())
+    assert made[0] == made[1], "other answers"
+
+
+# --- Others ----------------------------------------------------------------------------------------------------------
+
+
+@case("safetensors.numpy")
+def safetensors_files(bench, safetensors):
+    for name in ("rows", "halves", "doubles", "bytes", "signed", "ints"):
+        path = bench.path(f"{name}.safetensors")
+        safetensors.save_file({"embedding.weight": getattr(bench, name), "bias": np.zeros(3, np.float32)}, path)
+        bench.reads(path, getattr(bench, name))
+
+
+@case("faiss.contrib.vecs_io")
+def fvecs_of_faiss(bench, vecs_io):
+    path = bench.path("faiss.fvecs")
+    vecs_io.fvecs_write(str(path), bench.rows)
+    bench.reads(path, bench.rows)
+    output = bench.converted(bench.saved(), to="fvecs")
+    assert np.array_equal(vecs_io.fvecs_read(str(output)), bench.rows)
+
+
+@case()
+def json_lines(bench):
+    path = bench.path("a.jsonl")
+    rows = [[float(value) for value in row] for row in bench.rows]
+    path.write_text("".join(json.dumps({"id": i, "embedding": row}) + "\n" for i, row in enumerate(rows)))
+    bench.reads(path, bench.rows)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    bench.reads(path, bench.rows)
+    packed = [base64.b64encode(row.tobytes()).decode() for row in bench.rows]
+    path.write_text("".join(json.dumps({"embedding": row}) + "\n" for row in packed))
+    bench.reads(path, bench.rows)
+
+
+@case()
+def csv_files(bench):
+    path = bench.path("a.csv")
+    lines = [",".join(repr(float(value)) for value in row) for row in bench.rows]
+    path.write_text("\n".join([",".join(f"dim_{i}" for i in range(DIM)), *lines]) + "\n")
+    bench.reads(path, bench.rows)
+    path.write_text("text,embedding\n" + "".join(f'x,"[{line}]"\n' for line in lines))
+    bench.reads(path, bench.rows)
+
+
+# --- Ours, read by others --------------------------------------------------------------------------------------------
+
+
+@case()
+def ours_by_numpy(bench):
+    source = bench.saved()
+    for suffix, offset in (("f32", 0), ("fbin", 8)):
+        data = bench.converted(source, to=suffix).read_bytes()
+        assert data[offset:] == bench.rows.tobytes(), suffix
+    lines = bench.converted(source, to="jsonl").read_text().splitlines()
+    found = np.array([json.loads(line)["vector"] for line in lines]).astype(np.float32)
+    assert found.tobytes() == bench.rows.tobytes(), "jsonl"
+    found = np.loadtxt(bench.converted(source, to="csv"), delimiter=",", skiprows=1)[:, 1:].astype(np.float32)
+    assert found.tobytes() == bench.rows.tobytes(), "csv"
+
+
+@case("pyarrow", "pyarrow.parquet", "pyarrow.ipc")
+def ours_by_pyarrow(bench, pyarrow, parquet, ipc):
+    source = bench.saved()
+    for suffix in ("parquet", "arrow", "arrows"):
+        output = bench.converted(source, to=suffix)
+        if suffix == "parquet":
+            table = parquet.read_table(output)
+        else:
+            table = (ipc.open_file if suffix == "arrow" else ipc.open_stream)(output).read_all()
+        vectors = table["vector"].combine_chunks()
+        found = vectors.flatten().to_numpy(zero_copy_only=False)
+        assert found.tobytes() == bench.rows.tobytes(), suffix
+        bench.reads(output, bench.rows)
+
+
+# --- Running ---------------------------------------------------------------------------------------------------------
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", default="target/release/sochdb-bulk", metavar="FILE", help="default: %(default)s")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="only these")
+    args = parser.parse_args()
+    failed = ran = 0
+    for function, libraries in CASES:
+        if args.cases and function.__name__ not in args.cases:
+            continue
+        try:
+            modules = [importlib.import_module(library) for library in libraries]
+        except ImportError as error:
+            print(f"skipped {function.__name__}: {error}")
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                function(Bench(folder, args.binary), *modules)
+                print(f"ok      {function.__name__}")
+            except Exception:
+                failed += 1
+                print(f"FAILED  {function.__name__}\n{traceback.format_exc(limit=4)}")
+        ran += 1
+    print(f"{ran} cases, {failed} failed")
+    return 1 if failed or not ran else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
