@@ -440,7 +440,7 @@ fn options() {
         ("-t 1025", "expected up to 1024"),
         ("-t=-1", "expected a number"),
         ("--seed=-1", "--seed"),
-        ("--format nonsense", "known formats: npy, raw_f32"),
+        ("--format nonsense", "known formats: bvecs, f16bin, fbin"),
         ("--metric nonsense", "expected a metric (l2, cosine or ip), found `nonsense`"),
         ("--io fast", "expected auto, mmap or read"),
         ("--if-exists maybe", "[possible values: replace, error, skip]"),

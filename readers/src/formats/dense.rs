@@ -7,8 +7,8 @@ use std::sync::Arc;
 use arrow_buffer::ScalarBuffer;
 
 use crate::{
-    Batch, Batches, BufferPool, ByteOrder, DType, Error, Ids, Matrix, Origin, Piece, Position, Scan, Source,
-    Unrepresentable, widen,
+    Batch, Batches, BufferPool, ByteOrder, DType, Dataset, DatasetInfo, Error, Ids, Matrix, Origin, Piece,
+    Position, Scan, Source, Unrepresentable, widen,
 };
 
 /// The byte order of this machine.
@@ -92,32 +92,11 @@ impl Dense {
         pool: &'a BufferPool,
         ids: impl Fn(Range<u64>) -> Result<Ids, Error> + Send + 'a,
     ) -> Result<Batches<'a>, Error> {
-        let Range { start, end } = piece.rows;
-        if start > end || end > self.layout.rows {
-            return Err(Error::request(format!(
-                "expected rows within 0..{}, found {start}..{end}",
-                self.layout.rows
-            ))
-            .in_file(&self.file));
-        }
-        let step = scan.batch_rows.max(1) as u64;
-        let mut next = start;
-        Ok(Box::new(std::iter::from_fn(move || {
-            let rows = next..end.min(next.saturating_add(step));
-            if rows.is_empty() {
-                return None;
-            }
-            next = rows.end;
-            let batch = self.values(rows.clone(), pool).and_then(|values| {
-                let origin = Origin { file: Arc::clone(&self.file), row: rows.start };
-                let batch = Batch::new(rows.start, self.layout.dim, values, origin);
-                Ok(batch.with_ids(ids(rows)?))
-            });
-            if batch.is_err() {
-                next = end;
-            }
-            Some(batch)
-        })))
+        let Layout { rows, dim, .. } = self.layout;
+        let part = check_piece(rows, piece, &self.file)?;
+        Ok(row_batches(part, scan, dim, &self.file, move |rows| {
+            Ok((self.values(rows.clone(), pool)?, ids(rows)?))
+        }))
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a batch is in memory, so a usize counts its values")]
@@ -198,9 +177,86 @@ impl Dense {
     }
 
     fn unrepresentable(&self, bad: &Unrepresentable, row: u64, column: usize) -> Error {
-        Error::malformed(bad.to_string())
-            .at(Position::Value { row, column: column as u64 })
-            .in_file(&self.file)
-            .with_help("scale or convert the values to float32 in the program that writes them")
+        unrepresentable(bad, row, column).in_file(&self.file)
+    }
+}
+
+/// The error for a value that is no f32, without its file.
+pub(super) fn unrepresentable(bad: &Unrepresentable, row: u64, column: usize) -> Error {
+    Error::malformed(bad.to_string())
+        .at(Position::Value { row, column: column as u64 })
+        .with_help("scale or convert the values to float32 in the program that writes them")
+}
+
+/// The rows of `piece`, if the `file` of so many `rows` has them.
+pub(super) fn check_piece(rows: u64, piece: &Piece, file: &Path) -> Result<Range<u64>, Error> {
+    let Range { start, end } = piece.rows;
+    if start > end || end > rows {
+        let message = format!("expected rows within 0..{rows}, found {start}..{end}");
+        return Err(Error::request(message).in_file(file));
+    }
+    Ok(start..end)
+}
+
+/// The batches of `part`; `read` gives the values and ids of a row range. The first error is the last item.
+pub(super) fn row_batches<'a>(
+    part: Range<u64>,
+    scan: &Scan,
+    dim: usize,
+    file: &'a Arc<Path>,
+    read: impl Fn(Range<u64>) -> Result<(ScalarBuffer<f32>, Ids), Error> + Send + 'a,
+) -> Batches<'a> {
+    let step = scan.batch_rows.max(1) as u64;
+    let Range { start: mut next, end } = part;
+    Box::new(std::iter::from_fn(move || {
+        let rows = next..end.min(next.saturating_add(step));
+        if rows.is_empty() {
+            return None;
+        }
+        next = rows.end;
+        let batch = read(rows.clone()).map(|(values, ids)| {
+            let origin = Origin { file: Arc::clone(file), row: rows.start };
+            Batch::new(rows.start, dim, values, origin).with_ids(ids)
+        });
+        if batch.is_err() {
+            next = end;
+        }
+        Some(batch)
+    }))
+}
+
+/// The dataset of a format that is one matrix and nothing else.
+#[derive(Debug)]
+pub(super) struct DenseDataset {
+    pub(super) info: DatasetInfo,
+    pub(super) dense: Dense,
+}
+
+impl Dataset for DenseDataset {
+    fn info(&self) -> &DatasetInfo {
+        &self.info
+    }
+
+    fn read<'a>(&'a self, scan: &Scan, piece: &Piece, pool: &'a BufferPool) -> Result<Batches<'a>, Error> {
+        self.dense.batches(scan, piece, pool, |rows| Ok(Ids::From(rows.start)))
+    }
+
+    fn matrix(&self) -> Option<Matrix> {
+        self.dense.matrix()
+    }
+
+    fn check_unchanged(&self) -> Result<(), Error> {
+        self.dense.check_unchanged()
+    }
+}
+
+/// Refuses the dimension that was asked for where the file says another one.
+pub(super) fn check_asked_dim(asked: Option<usize>, dim: usize) -> Result<(), Error> {
+    match asked {
+        Some(asked) if asked != dim => {
+            Err(Error::request(format!("expected dimension {asked}, as asked for, found {dim}"))
+                .with_help("leave --dimension away: the file says it"))
+        }
+        _ => Ok(()),
     }
 }

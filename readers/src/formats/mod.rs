@@ -1,6 +1,7 @@
 //! The built-in formats, one file each. A new one is a file, a line here, and nothing else.
 
 mod dense;
+mod fbin;
 mod ids;
 mod npy;
 mod npy_header;
@@ -8,13 +9,16 @@ mod npy_literal;
 mod npy_type;
 mod raw_f32;
 mod sidecar;
+mod vecs;
 
+pub use fbin::{F16bin, Fbin, I8bin, Ibin, U8bin};
 pub use ids::{read_npy_ids, read_u64_ids};
 pub use npy::Npy;
 pub use npy_header::{NpyHeader, npy_header, parse_npy_header};
 pub use npy_type::VoidType;
 pub use raw_f32::RawF32;
 pub use sidecar::{Sidecar, sidecar_path_for_writing};
+pub use vecs::{Bvecs, Fvecs, Ivecs};
 
 /// Text out of a file for a one-line message: shortened, and with nothing in it that a terminal would obey.
 fn quoted(text: &str) -> String {

@@ -3,12 +3,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::dense::{Dense, Layout, size_bytes};
+use super::dense::{Dense, DenseDataset, Layout, check_asked_dim, size_bytes};
 use super::npy_header::{MAGIC, MAX_HEAD_BYTES, NpyHeader, parse_npy_header};
 use super::npy_type::{self, VoidType};
 use crate::{
-    Batches, BufferPool, DType, Dataset, DatasetInfo, Error, Format, Ids, Input, MAX_DIM, Matrix, Piece,
-    Position, Probe, Rows, Scan, Score, Source,
+    DType, Dataset, DatasetInfo, Error, Format, Input, MAX_DIM, Position, Probe, Rows, Score, Source,
 };
 
 /// Arrays of numpy: `np.save`. One row of the array is one vector.
@@ -42,11 +41,7 @@ impl Format for Npy {
         let header = parse_npy_header(&source.head(MAX_HEAD_BYTES)?)?;
         let (dtype, order) = npy_type::parse(&header.descr, self.dtype)?;
         let (rows, dim) = vectors_of_shape(&header, input.dim)?;
-        if let Some(asked) = input.dim.filter(|&asked| asked != dim) {
-            return Err(Error::request(format!("expected dimension {asked}, as asked for, found {dim}"))
-                .at(shape())
-                .with_help("leave --dimension away: the file says it"));
-        }
+        check_asked_dim(input.dim, dim).map_err(|error| error.at(shape()))?;
         let spare = check_size(&source, &header, dtype)?;
         let mut notes = Vec::new();
         if spare > 0 {
@@ -69,7 +64,7 @@ impl Format for Npy {
         };
         let layout =
             Layout { offset: header.data_offset, rows, dim, dtype, order, by_column: header.fortran_order };
-        Ok(Box::new(NpyDataset { info, dense: Dense::new(source, layout) }))
+        Ok(Box::new(DenseDataset { info, dense: Dense::new(source, layout) }))
     }
 }
 
@@ -118,28 +113,4 @@ pub(super) fn check_size(source: &Source, header: &NpyHeader, dtype: DType) -> R
             .at(Position::Byte(header.data_offset))
             .with_help("the file was cut short: copy or save it again")
     })
-}
-
-#[derive(Debug)]
-struct NpyDataset {
-    info: DatasetInfo,
-    dense: Dense,
-}
-
-impl Dataset for NpyDataset {
-    fn info(&self) -> &DatasetInfo {
-        &self.info
-    }
-
-    fn read<'a>(&'a self, scan: &Scan, piece: &Piece, pool: &'a BufferPool) -> Result<Batches<'a>, Error> {
-        self.dense.batches(scan, piece, pool, |rows| Ok(Ids::From(rows.start)))
-    }
-
-    fn matrix(&self) -> Option<Matrix> {
-        self.dense.matrix()
-    }
-
-    fn check_unchanged(&self) -> Result<(), Error> {
-        self.dense.check_unchanged()
-    }
 }

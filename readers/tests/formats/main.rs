@@ -3,11 +3,13 @@
 
 mod conformance;
 mod corpus;
+mod fbin;
 mod npy;
 mod npy_refusals;
 mod raw_f32;
 mod sidecar;
 mod testdata;
+mod vecs;
 
 use std::path::Path;
 
