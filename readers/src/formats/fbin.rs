@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Rows and values a row, u32 each, little-endian. The values follow.
-const HEADER_BYTES: u64 = 8;
+const HEADER_BYTES: usize = 8;
 
 /// Packed bits, as usearch writes them: not what the header seems to say.
 const PACKED_BITS: &str = "bbin";
@@ -80,7 +80,7 @@ fn is_dim(dim: u64) -> bool {
 
 /// The size of a file of so many values. No overflow: rows have 32 bits, and a dimension was checked.
 fn whole_bytes(rows: u64, dim: u64, dtype: DType) -> Option<u64> {
-    size_bytes(rows, dim, dtype)?.checked_add(HEADER_BYTES)
+    size_bytes(rows, dim, dtype)?.checked_add(HEADER_BYTES as u64)
 }
 
 fn probe_bin(probe: &Probe<'_>, extensions: &[&str], dtype: DType) -> Score {
@@ -118,7 +118,7 @@ fn open_bin(
         );
     }
     let len = source.len_bytes();
-    let Some((rows, dim)) = header(&source.head(HEADER_BYTES as usize)?) else {
+    let Some((rows, dim)) = header(&source.head(HEADER_BYTES)?) else {
         let found = format!("a file of {len} bytes");
         return Err(Error::expected("two u32, rows and values a row", found).at(Position::Byte(0)));
     };
@@ -146,7 +146,7 @@ fn open_bin(
         notes: note.into_iter().collect(),
     };
     let order = ByteOrder::Little;
-    let layout = Layout { offset: HEADER_BYTES, rows: there, dim, dtype, order, by_column: false };
+    let layout = Layout { offset: HEADER_BYTES as u64, rows: there, dim, dtype, order, by_column: false };
     Ok(Box::new(DenseDataset { info, dense: Dense::new(source, layout) }))
 }
 
@@ -169,11 +169,11 @@ fn count_rows(
             .with_help("it says which rows are near each query: name the file of the vectors"));
     }
     let row_bytes = dim * dtype.size_bytes() as u64;
-    let there = (len - HEADER_BYTES) / row_bytes;
+    let there = (len - HEADER_BYTES as u64) / row_bytes;
     if cropped && there < rows {
         return Ok(there);
     }
-    let bytes = u128::from(rows) * u128::from(row_bytes) + u128::from(HEADER_BYTES);
+    let bytes = u128::from(rows) * u128::from(row_bytes) + HEADER_BYTES as u128;
     let expected = format!("{bytes} bytes, 8 and {rows} rows of {dim} {dtype} values");
     let other: Vec<_> =
         ALL.iter().filter(|(_, dtype)| fits(*dtype)).map(|(name, _)| format!("--format {name}")).collect();

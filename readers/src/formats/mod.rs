@@ -8,6 +8,7 @@ mod npy_header;
 mod npy_literal;
 mod npy_type;
 mod raw_f32;
+mod safetensors;
 mod sidecar;
 mod vecs;
 
@@ -17,6 +18,7 @@ pub use npy::Npy;
 pub use npy_header::{NpyHeader, npy_header, parse_npy_header};
 pub use npy_type::VoidType;
 pub use raw_f32::RawF32;
+pub use safetensors::Safetensors;
 pub use sidecar::{Sidecar, sidecar_path_for_writing};
 pub use vecs::{Bvecs, Fvecs, Ivecs};
 

@@ -7,6 +7,7 @@ mod fbin;
 mod npy;
 mod npy_refusals;
 mod raw_f32;
+mod safetensors;
 mod sidecar;
 mod testdata;
 mod vecs;

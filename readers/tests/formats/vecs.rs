@@ -1,4 +1,5 @@
 //! What the files of TEXMEX give, and what they are refused for.
+#![expect(clippy::cast_possible_truncation, reason = "small numbers")]
 
 use readers::conformance::check;
 use readers::{Error, Input, Io, detect};
