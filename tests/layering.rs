@@ -146,7 +146,7 @@ fn no_file_is_longer_than_a_person_reads() {
 #[test]
 fn the_registries_hold_exactly_what_is_built_in() {
     let formats: Vec<_> = readers::formats().iter().map(|format| format.name).collect();
-    let vectors = "bvecs f16bin fbin fvecs i8bin ibin ivecs npy raw_f32 safetensors u8bin";
+    let vectors = "bvecs f16bin fbin fvecs i8bin ibin ivecs npy npz raw_f32 safetensors u8bin";
     assert_eq!(formats, vectors.split(' ').collect::<Vec<_>>());
     let stages: Vec<_> = sochdb_bulk::stages::all().iter().map(|stage| stage.name).collect();
     assert_eq!(stages, ["ids", "normalize"]);

@@ -1,6 +1,6 @@
 //! What each fuzz target does with its input. Nothing here needs a fuzzer, so that a plain test can replay a corpus.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use readers::formats::{Sidecar, parse_npy_header, read_npy_ids};
 use readers::{BufferPool, Input, Io, Scan, format_called};
@@ -9,8 +9,15 @@ use readers::{BufferPool, Input, Io, Scan, format_called};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets. A folder `corpus/NAME` holds the inputs of each.
-pub const TARGETS: [Target; 3] =
-    [("npy_header", npy_header), ("npy_file", npy_file), ("raw_f32_sidecar", raw_f32_sidecar)];
+pub const TARGETS: [Target; 7] = [
+    ("npy_header", npy_header),
+    ("npy_file", npy_file),
+    ("raw_f32_sidecar", raw_f32_sidecar),
+    ("fbin_file", fbin_file),
+    ("vecs_file", vecs_file),
+    ("safetensors_file", safetensors_file),
+    ("npz_file", npz_file),
+];
 
 /// The header of an .npy file.
 pub fn npy_header(data: &[u8]) {
@@ -21,12 +28,35 @@ pub fn npy_header(data: &[u8]) {
 
 /// A whole .npy file, mapped and read, as vectors and as ids: both ways give the same.
 pub fn npy_file(data: &[u8]) {
-    let path = std::env::temp_dir().join(format!("fuzz-{}.npy", std::process::id()));
-    std::fs::write(&path, data).expect("a temporary file can be written");
+    both_ways("npy", data);
+    let path = written("npy", data);
     let of = |io| Input { io, ..Input::new(&path) };
-    assert_eq!(rows(&of(Io::Mmap)), rows(&of(Io::Read)));
     assert_eq!(read_npy_ids(&of(Io::Mmap)).ok(), read_npy_ids(&of(Io::Read)).ok());
     remove(&path);
+}
+
+/// A whole file of the fbin family, by each of its names.
+pub fn fbin_file(data: &[u8]) {
+    for format in ["fbin", "f16bin", "u8bin", "i8bin", "ibin"] {
+        both_ways(format, data);
+    }
+}
+
+/// A whole file whose rows say their dimension, with each type of value.
+pub fn vecs_file(data: &[u8]) {
+    for format in ["fvecs", "bvecs", "ivecs"] {
+        both_ways(format, data);
+    }
+}
+
+/// A whole .safetensors file.
+pub fn safetensors_file(data: &[u8]) {
+    both_ways("safetensors", data);
+}
+
+/// A whole archive of arrays.
+pub fn npz_file(data: &[u8]) {
+    both_ways("npz", data);
 }
 
 /// The sidecar of a raw file: what is understood is the same when it is written and read again.
@@ -37,10 +67,24 @@ pub fn raw_f32_sidecar(data: &[u8]) {
     }
 }
 
+/// Mapped and read, a file gives the same rows, or is refused.
+fn both_ways(format: &str, data: &[u8]) {
+    let path = written(format, data);
+    let of = |io| Input { io, ..Input::new(&path) };
+    assert_eq!(rows(format, &of(Io::Mmap)), rows(format, &of(Io::Read)));
+    remove(&path);
+}
+
+fn written(extension: &str, data: &[u8]) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("fuzz-{}.{extension}", std::process::id()));
+    std::fs::write(&path, data).expect("a temporary file can be written");
+    path
+}
+
 /// The values as bits, or nothing if they are refused.
-fn rows(input: &Input) -> Option<Vec<u32>> {
-    let npy = format_called("npy").expect("npy is built in").with_defaults().expect("npy needs no option");
-    let dataset = npy.open(input).ok()?;
+fn rows(format: &str, input: &Input) -> Option<Vec<u32>> {
+    let format = format_called(format).expect("it is built in").with_defaults().expect("it needs no option");
+    let dataset = format.open(input).ok()?;
     let (pool, scan) = (BufferPool::new(), Scan { rows: 0..dataset.info().rows.exact()?, batch_rows: 7 });
     let mut bits = Vec::new();
     for piece in dataset.pieces(&scan) {

@@ -104,6 +104,16 @@ impl Error {
         self
     }
 
+    /// Says which part of the file the place is in: `shape` becomes `member a.npy: shape`.
+    #[must_use]
+    pub(crate) fn within(mut self, part: &str) -> Self {
+        self.position = Some(Position::Part(match self.position {
+            Some(position) => format!("{part}: {position}"),
+            None => part.to_owned(),
+        }));
+        self
+    }
+
     /// Says what the person can do about it.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {

@@ -54,6 +54,14 @@ impl Source {
                 .with_help("name one file; to read a stream, save it to a file first"));
         }
         let file = File::open(path).map_err(|e| Error::io("open", e))?;
+        Self::of_file(file, path, io)
+    }
+
+    /// An opened file, which messages call `path`.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub(crate) fn of_file(file: File, path: &Path, io: Io) -> Result<Self, Error> {
         let metadata = file.metadata().map_err(|e| Error::io("read the size", e))?;
         let len = metadata.len();
         let map = match io {

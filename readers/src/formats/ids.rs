@@ -98,7 +98,7 @@ fn read_npy_ids_inner(input: &Input) -> Result<Vec<u64>, Error> {
             .at(Position::Part("shape".to_owned()))
             .with_help("save one column: np.save(\"ids.npy\", ids.reshape(-1))"));
     };
-    check_size(&source, &header, dtype)?;
+    check_size(source.len_bytes(), &header, dtype)?;
     let size = dtype.size_bytes();
     let rows = usize::try_from(rows).map_err(|_| Error::request(format!("{rows} ids are too many")))?;
     let mut ids = Vec::with_capacity(rows);

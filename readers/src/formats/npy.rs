@@ -6,9 +6,7 @@ use serde::Deserialize;
 use super::dense::{Dense, DenseDataset, Layout, check_asked_dim, size_bytes};
 use super::npy_header::{MAGIC, MAX_HEAD_BYTES, NpyHeader, parse_npy_header};
 use super::npy_type::{self, VoidType};
-use crate::{
-    DType, Dataset, DatasetInfo, Error, Format, Input, MAX_DIM, Position, Probe, Rows, Score, Source,
-};
+use crate::{DType, Dataset, DatasetInfo, Error, Format, Input, MAX_DIM, Position, Probe, Rows, Score};
 
 /// Arrays of numpy: `np.save`. One row of the array is one vector.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -38,11 +36,9 @@ impl Format for Npy {
 
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
         let source = input.source()?;
-        let header = parse_npy_header(&source.head(MAX_HEAD_BYTES)?)?;
-        let (dtype, order) = npy_type::parse(&header.descr, self.dtype)?;
-        let (rows, dim) = vectors_of_shape(&header, input.dim)?;
-        check_asked_dim(input.dim, dim).map_err(|error| error.at(shape()))?;
-        let spare = check_size(&source, &header, dtype)?;
+        let head = source.head(MAX_HEAD_BYTES)?;
+        let (layout, spare) = array_layout(&head, source.len_bytes(), self.dtype, input.dim)?;
+        let Layout { rows, dim, dtype, .. } = layout;
         let mut notes = Vec::new();
         if spare > 0 {
             notes.push(format!("{spare} bytes after the array are ignored"));
@@ -62,10 +58,25 @@ impl Format for Npy {
             size_bytes: source.len_bytes(),
             notes,
         };
-        let layout =
-            Layout { offset: header.data_offset, rows, dim, dtype, order, by_column: header.fortran_order };
         Ok(Box::new(DenseDataset { info, dense: Dense::new(source, layout) }))
     }
+}
+
+/// Where the values of an array lie, of which `head` is the start and `len` the bytes there are, and how many bytes are
+/// left behind it.
+pub(super) fn array_layout(
+    head: &[u8],
+    len: u64,
+    void: Option<VoidType>,
+    asked_dim: Option<usize>,
+) -> Result<(Layout, u64), Error> {
+    let header = parse_npy_header(head)?;
+    let (dtype, order) = npy_type::parse(&header.descr, void)?;
+    let (rows, dim) = vectors_of_shape(&header, asked_dim)?;
+    check_asked_dim(asked_dim, dim).map_err(|error| error.at(shape()))?;
+    let spare = check_size(len, &header, dtype)?;
+    let (offset, by_column) = (header.data_offset, header.fortran_order);
+    Ok((Layout { offset, rows, dim, dtype, order, by_column }, spare))
 }
 
 fn shape() -> Position {
@@ -100,14 +111,14 @@ fn vectors_of_shape(header: &NpyHeader, asked: Option<usize>) -> Result<(u64, us
     }
 }
 
-/// Compares the shape with the length of the file; gives the bytes after the array.
-pub(super) fn check_size(source: &Source, header: &NpyHeader, dtype: DType) -> Result<u64, Error> {
+/// Compares the shape with the length of the file, `len`; gives the bytes after the array.
+pub(super) fn check_size(len: u64, header: &NpyHeader, dtype: DType) -> Result<u64, Error> {
     let text = header.shape_text();
     let count = header.shape.iter().try_fold(1u64, |count, &size| count.checked_mul(size));
     let Some(bytes) = count.and_then(|count| size_bytes(count, 1, dtype)) else {
         return Err(Error::expected("a size below 2^64 bytes", format!("{text} of {dtype}")).at(shape()));
     };
-    let found = source.len_bytes().saturating_sub(header.data_offset);
+    let found = len.saturating_sub(header.data_offset);
     found.checked_sub(bytes).ok_or_else(|| {
         Error::expected(format!("{bytes} bytes of data for {text} of {dtype}"), found)
             .at(Position::Byte(header.data_offset))

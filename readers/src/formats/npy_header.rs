@@ -99,10 +99,9 @@ fn check_magic(head: &[u8]) -> Result<(), Error> {
     }
     let (found, help) = match head {
         [] => ("an empty file".to_owned(), None),
-        [b'P', b'K', 3, 4, ..] => (
-            "a zip archive (.npz?)".to_owned(),
-            Some("take the array out of it: np.save(\"vectors.npy\", np.load(\"FILE.npz\")[\"NAME\"])"),
-        ),
+        [b'P', b'K', 3, 4, ..] => {
+            ("a zip archive (.npz?)".to_owned(), Some("leave --format away, or say --format npz"))
+        }
         _ => (format!("`{}`", head[..head.len().min(MAGIC.len())].escape_ascii()), None),
     };
     let error = Error::expected("the magic number `\\x93NUMPY`", found).at(Position::Byte(0));

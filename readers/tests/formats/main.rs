@@ -6,6 +6,7 @@ mod corpus;
 mod fbin;
 mod npy;
 mod npy_refusals;
+mod npz;
 mod raw_f32;
 mod safetensors;
 mod sidecar;

@@ -200,3 +200,17 @@ fn they_are_told_by_content() {
     assert_eq!(probe(&file("[1]", &[])), Score::No);
     assert!(matches!(probe(&file("{\"x\":1}", &[])), Score::Yes(Score::MAGIC, _)));
 }
+
+#[test]
+fn files_of_the_library_itself() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/safetensors_file");
+    let values: Vec<f32> = (0..24u8).map(|i| f32::from(i) * 0.5 - 7.0).collect();
+    let one = readers::open(&Input::new(corpus.join("one.safetensors"))).unwrap();
+    assert_eq!(one.info().notes, ["vectors from the tensor `embedding.weight`"]);
+    assert_eq!(read(&*one, 5).unwrap(), bits(&values));
+    for tensor in ["a", "b"] {
+        let options = format!("{{ tensor = '{tensor}' }}");
+        let many = open_with("safetensors", &options, &Input::new(corpus.join("many.safetensors"))).unwrap();
+        assert_eq!(read(&*many, 5).unwrap(), bits(&values));
+    }
+}

@@ -105,3 +105,39 @@ fn ids_of_another_library() {
     assert_eq!(read("xtensor/unsignedlong.le.npy")[..2], [12, 14]);
     assert_eq!(read("xtensor/int.le.npy")[..3], [3, 4, 5]);
 }
+
+#[test]
+fn vectors_that_say_their_dimension() {
+    let Some(folder) = folder() else { return };
+    for (name, dim, first, last) in [
+        ("siftsmall_query.fvecs", 128, [1.0f32, 3.0, 11.0], 8.0f32),
+        ("siftsmall_groundtruth.ivecs", 100, [2176.0, 3752.0, 882.0], 3631.0),
+    ] {
+        let input = Input::new(folder.join("jvector-siftsmall").join(name));
+        let dataset = readers::open(&input).unwrap();
+        assert_eq!((dataset.info().rows.exact(), dataset.info().dim), (Some(100), dim));
+        let values = read(&*dataset, 7).unwrap();
+        assert_eq!(values[..3], first.map(f32::to_bits));
+        assert_eq!(values.last(), Some(&last.to_bits()));
+    }
+}
+
+#[test]
+fn archives_of_numpy() {
+    let Some(folder) = folder() else { return };
+    for name in ["npyz/compressed.npz", "npyz/uncompressed.npz"] {
+        let dataset = readers::open(&Input::new(folder.join(name))).unwrap();
+        assert_eq!((dataset.info().rows.exact(), dataset.info().dim), (Some(2), 1));
+        assert_eq!(dataset.info().notes[0], "vectors from `floats.npy`");
+        assert_eq!(read(&*dataset, 7).unwrap(), [1.0f32, 2.0].map(f32::to_bits));
+    }
+    for (name, expected) in [
+        ("npyz/csr.npz", "expected an array of vectors, found a sparse matrix of scipy"),
+        ("numpy/py2-objarr.npz", "found Python objects (a pickle): `|O8`"),
+        ("numpy/py3-objarr.npz", "found Python objects (a pickle): `|O`"),
+    ] {
+        let error = readers::open(&Input::new(folder.join(name))).unwrap_err();
+        assert!(error.to_string().contains(expected), "{name}: {error}");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+}
