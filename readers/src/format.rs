@@ -1,18 +1,22 @@
 //! Kinds of files: the trait a reader implements, its descriptor, and the registry of all that are linked.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use toml::de::ValueDeserializer;
 
-use crate::{Dataset, Error, Io, Probe, Score, Source};
+use crate::unpack::STANDARD_INPUT;
+use crate::{Dataset, Error, Io, Probe, Score, Source, Unpacked};
+
+/// The most bytes that a file is unpacked to where nobody says: no real file of vectors is larger.
+const MAX_UNPACKED_BYTES: u64 = 1 << 40;
 
 /// What every format is told when it opens a file, besides its own options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
-    /// The file.
+    /// The file, by the name that the person gave. `-` is standard input once [`Input::unpacked`] has read it.
     pub path: PathBuf,
     /// Map or read.
     pub io: Io,
@@ -20,20 +24,77 @@ pub struct Input {
     pub dim: Option<usize>,
     /// Whether ids that lie beside the file are wanted. False where the pipeline brings its own.
     pub own_ids: bool,
+    /// A packed file that would give more bytes than this is refused.
+    pub max_unpacked_bytes: u64,
+    /// What the file was unpacked to, if it was.
+    pub unpacked: Option<Unpacked>,
 }
 
 impl Input {
     /// `path` with no wishes.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), io: Io::Auto, dim: None, own_ids: true }
+        let path = path.into();
+        let max_unpacked_bytes = MAX_UNPACKED_BYTES;
+        Self { path, io: Io::Auto, dim: None, own_ids: true, max_unpacked_bytes, unpacked: None }
     }
 
-    /// Opens the file.
+    /// The same input, ready to be read from any place: a file packed by gzip or zstd, or standard input (`-`, packed or
+    /// not), is written to a temporary file, once. Everything else is left as it is.
+    ///
+    /// # Errors
+    /// I/O errors; the byte of the packed file at which it is damaged; more than [`Input::max_unpacked_bytes`].
+    pub fn unpacked(self) -> Result<Self, Error> {
+        self.unpacked_unless(&|| false)
+    }
+
+    /// As [`Input::unpacked`], but gives up with an error soon after `stop` says so.
+    ///
+    /// # Errors
+    /// As [`Input::unpacked`].
+    pub fn unpacked_unless(mut self, stop: &dyn Fn() -> bool) -> Result<Self, Error> {
+        if self.unpacked.is_some() {
+            return Ok(self);
+        }
+        let limit = self.max_unpacked_bytes;
+        let unpacked = if self.path == Path::new("-") {
+            self.path = PathBuf::from(STANDARD_INPUT);
+            Unpacked::standard_input(limit, stop).map(Some)
+        } else {
+            Unpacked::file(&self.path, limit, stop)
+        };
+        self.unpacked = unpacked.map_err(|error| error.in_file(&self.path))?;
+        Ok(self)
+    }
+
+    /// Opens the file, or what it was unpacked to.
     ///
     /// # Errors
     /// As [`Source::open`].
     pub fn source(&self) -> Result<Source, Error> {
-        Source::open(&self.path, self.io)
+        match &self.unpacked {
+            Some(unpacked) => Source::of_unpacked(&self.path, unpacked, self.io),
+            None => Source::open(&self.path, self.io),
+        }
+    }
+
+    /// The name of the content: `x.npy` of `x.npy.gz`, and [`Input::path`] where nothing was unpacked.
+    pub fn inner_path(&self) -> &Path {
+        self.unpacked.as_ref().and_then(Unpacked::name).unwrap_or(&self.path)
+    }
+
+    /// The name beside which further files belong to the content. Standard input has none.
+    pub fn beside(&self) -> Option<&Path> {
+        match &self.unpacked {
+            Some(unpacked) => unpacked.name(),
+            None => Some(&self.path),
+        }
+    }
+
+    /// What a person should hear once about how the file came in.
+    pub fn note(&self) -> Option<String> {
+        #[expect(clippy::cast_precision_loss, reason = "rounded for people")]
+        let mib = self.unpacked.as_ref()?.len_bytes() as f64 / f64::from(1 << 20);
+        Some(format!("unpacked {mib:.1} MiB"))
     }
 }
 

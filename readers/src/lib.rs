@@ -38,6 +38,7 @@ mod mmap;
 mod pool;
 mod probe;
 mod source;
+mod unpack;
 
 pub use batch::{Batch, Ids, Origin};
 pub use dataset::{Batches, Dataset, DatasetInfo, Matrix, Piece, Rows, Scan};
@@ -48,6 +49,7 @@ pub use metric::{Metric, UnknownMetric};
 pub use pool::BufferPool;
 pub use probe::{Detected, Probe, Score, check_named, detect};
 pub use source::{Io, Source};
+pub use unpack::Unpacked;
 
 /// The Arrow types that batches are made of, so that a plugin needs no Arrow of its own.
 pub use {arrow_array, arrow_buffer, arrow_schema};
@@ -58,11 +60,11 @@ pub use inventory as __inventory;
 /// The most values that one vector may have. Nobody's embeddings come near it; a larger number is a misread header.
 pub const MAX_DIM: usize = 65_536;
 
-/// Detects the format of a file and opens it with that format's defaults.
+/// Unpacks a file if it is packed, detects its format and opens it with that format's defaults.
 ///
 /// # Errors
-/// As [`detect`] and [`Format::open`].
+/// As [`Input::unpacked`], [`detect`] and [`Format::open`].
 pub fn open(input: &Input) -> Result<Box<dyn Dataset>, Error> {
-    let detected = detect(input)?;
-    detected.format.with_defaults()?.open(input)
+    let input = input.clone().unpacked()?;
+    detect(&input)?.format.with_defaults()?.open(&input)
 }

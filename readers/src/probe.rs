@@ -15,7 +15,7 @@ pub struct Probe<'a> {
     pub head: &'a [u8],
     /// The length of the file.
     pub len_bytes: u64,
-    /// The path, for its name and extension.
+    /// The path, for its name and extension; of a packed file that of its content.
     pub path: &'a Path,
     /// The dimension the person gave.
     pub dim: Option<usize>,
@@ -79,7 +79,8 @@ pub struct Detected {
 fn scores(input: &Input) -> Result<Vec<(&'static FormatDescriptor, Score)>, Error> {
     let source = input.source()?;
     let head = source.head(HEAD_BYTES)?;
-    let probe = Probe { head: &head, len_bytes: source.len_bytes(), path: &input.path, dim: input.dim };
+    let probe =
+        Probe { head: &head, len_bytes: source.len_bytes(), path: input.inner_path(), dim: input.dim };
     let mut scores: Vec<_> = formats()
         .into_iter()
         .map(|format| (format, (format.probe)(&probe)))

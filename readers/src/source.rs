@@ -8,7 +8,7 @@ use arrow_buffer::Buffer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, mmap};
+use crate::{Error, Unpacked, mmap};
 
 /// How the bytes of a file come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +34,7 @@ pub struct Source {
     len: u64,
     modified: Option<SystemTime>,
     map: Option<Buffer>,
+    unpacked: Option<Unpacked>,
 }
 
 impl Source {
@@ -51,17 +52,24 @@ impl Source {
         if !kind.is_file() {
             let what = if kind.is_dir() { "a directory" } else { "not a regular file" };
             return Err(Error::request(format!("expected a file, found {what}"))
-                .with_help("name one file; to read a stream, save it to a file first"));
+                .with_help("name one file; a stream is read from standard input, as `-`"));
         }
         let file = File::open(path).map_err(|e| Error::io("open", e))?;
-        Self::of_file(file, path, io)
+        Self::of_file(path, file, io)
+    }
+
+    /// What `path` was unpacked to.
+    pub(crate) fn of_unpacked(path: &Path, unpacked: &Unpacked, io: Io) -> Result<Self, Error> {
+        let opened = unpacked.content().and_then(|file| Self::of_file(path, file, io));
+        let source = opened.map_err(|error| error.in_file(path))?;
+        Ok(Self { unpacked: Some(unpacked.clone()), ..source })
     }
 
     /// An opened file, which messages call `path`.
     ///
     /// # Errors
     /// I/O errors.
-    pub(crate) fn of_file(file: File, path: &Path, io: Io) -> Result<Self, Error> {
+    pub(crate) fn of_file(path: &Path, file: File, io: Io) -> Result<Self, Error> {
         let metadata = file.metadata().map_err(|e| Error::io("read the size", e))?;
         let len = metadata.len();
         let map = match io {
@@ -70,10 +78,15 @@ impl Source {
             Io::Auto => mmap::map(&file).ok(),
             Io::Mmap => Some(mmap::map(&file).map_err(|e| Error::io("map the file", e))?),
         };
-        Ok(Self { path: path.to_path_buf(), file, len, modified: modified(&metadata), map })
+        Ok(Self { path: path.to_path_buf(), file, len, modified: modified(&metadata), map, unpacked: None })
     }
 
-    /// The path it was opened by.
+    /// Another handle of the file.
+    pub(crate) fn try_clone(&self) -> Result<File, Error> {
+        self.file.try_clone().map_err(|e| Error::io("open", e).in_file(&self.path))
+    }
+
+    /// The path it was opened by: the name that the person gave, also where that is packed.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -128,6 +141,10 @@ impl Source {
     /// # Errors
     /// [`crate::ErrorKind::Malformed`] naming what changed.
     pub fn check_unchanged(&self) -> Result<(), Error> {
+        if let Some(unpacked) = &self.unpacked {
+            // Nobody else knows the temporary file.
+            return unpacked.check_unchanged();
+        }
         let metadata = self.file.metadata().map_err(|e| Error::io("read the size", e).in_file(&self.path))?;
         let changed = if metadata.len() != self.len {
             format!("its size went from {} to {} bytes while it was read", self.len, metadata.len())

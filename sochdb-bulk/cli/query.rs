@@ -29,7 +29,7 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "FILE")]
     index: PathBuf,
 
-    /// File of query vectors, in any format; bare f32 has the index's dimension
+    /// File of query vectors, in any format, also packed; bare f32 has the index's dimension. `-` is standard input
     #[arg(short, long, value_name = "FILE")]
     query: PathBuf,
 
@@ -179,7 +179,7 @@ fn search_all(index: &Index, queries: &[f32], args: &Args) -> Result<(Vec<Vec<Hi
 
 fn open_queries(args: &Args, dim: usize) -> Result<Box<dyn Dataset>, Failure> {
     // Bare f32 relies on the index's dimension; a format that knows its own is compared below, in better words.
-    let bare = Input { own_ids: false, ..Input::new(&args.query) };
+    let bare = Input { own_ids: false, ..Input::new(&args.query) }.unpacked()?;
     let with_dim = Input { dim: Some(dim), ..bare.clone() };
     let format = match args.query_format {
         Some(format) => {
@@ -203,7 +203,7 @@ fn open_queries(args: &Args, dim: usize) -> Result<Box<dyn Dataset>, Failure> {
         && dataset.info().dim != dim
     {
         let found = dataset.info().dim;
-        let message = format!("{}: expected queries of dimension {dim}, found {found}", args.query.display());
+        let message = format!("{}: expected queries of dimension {dim}, found {found}", bare.path.display());
         let help =
             format!("{} was built from vectors of dimension {dim}: use the same model", args.index.display());
         return Err(Failure::refused(message).with_help(help));

@@ -56,5 +56,5 @@ fn read(path: &Path) -> Result<Text, Failure> {
         Failure::refused(format!("{name}: byte {at}: expected TOML in UTF-8, found other bytes"))
             .with_help("name the TOML file; the vectors are named inside it")
     })?;
-    Ok(if is_stdio(path) { Text::new(name, text, "") } else { Text::of_file(path, text) })
+    Ok(if is_stdio(path) { Text::of_standard_input(text) } else { Text::of_file(path, text) })
 }

@@ -18,7 +18,7 @@ use crate::pipeline::{Cancel, IfExists, MAX_THREADS, Monitoring, Pipeline, Repor
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Input")]
 pub(super) struct InputArgs {
-    /// Input vector file
+    /// Input vector file, also packed by gzip or zstd; `-` is standard input
     #[arg(short, long, value_name = "FILE")]
     pub(super) input: PathBuf,
 
@@ -177,7 +177,7 @@ pub(super) fn run_pipeline(
 ) -> Result<(), Failure> {
     let monitoring = Monitoring { cancel: Cancel::by_signals(), progress: Progress::new(verbosity) };
     let mut stats = Stats::new(stats)?;
-    let outcome = pipeline.plan().and_then(|plan| {
+    let outcome = pipeline.plan_unless(&monitoring.cancel).and_then(|plan| {
         stats.keep_off(plan.files(), plan.uses_stdout().then_some("rows"))?;
         for note in plan.notes() {
             say(Verbosity::Verbose, verbosity, &format!("note: {note}"));

@@ -6,7 +6,7 @@ use readers::{Dataset, Detected, Rows, Scan, check_named, detect};
 
 use super::run::threads_or_all;
 use super::spec::{Source, is_stdio};
-use super::{IfExists, Pipeline, StreamInfo};
+use super::{Cancel, IfExists, Pipeline, StreamInfo};
 use crate::Failure;
 use crate::output::atomic::{check_not_input, check_target, is_same_place};
 use crate::sinks::AnySink;
@@ -40,17 +40,20 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(pipeline: Pipeline) -> Result<Self, Failure> {
+    pub(super) fn new(pipeline: Pipeline, cancel: &Cancel) -> Result<Self, Failure> {
         let Pipeline { text, name, run, source, stages, mut sink, sink_span } = pipeline;
         let threads = threads_or_all(run.threads);
 
         let own_ids = !stages.iter().any(|(stage, _)| stage.replaces_ids());
         let input = source.input(&text, own_ids)?;
-        if is_stdio(&input.path) {
+        if is_stdio(&input.path) && text.is_standard_input() {
             return Err(text
-                .refuse(source.span(), "a source must be a file that can be read from any place")
-                .with_help("save the stream to a file first"));
+                .refuse(source.span(), "the pipeline itself is on standard input, so the vectors cannot be")
+                .with_help("save one of the two to a file"));
         }
+        let unpacked = input.unpacked_unless(&|| cancel.is_set());
+        cancel.check()?;
+        let input = unpacked?;
         let (format, reason) = match source.format {
             Some(format) => {
                 check_named(format, &input)?;
@@ -63,8 +66,9 @@ impl Plan {
         };
         let dataset = Source::opener(&text, format)?.open(&input)?;
         let info = dataset.info();
-        let mut notes: Vec<String> =
-            info.notes.iter().map(|note| format!("{}: {note}", input.path.display())).collect();
+        let mut notes: Vec<String> = (input.note().iter().chain(&info.notes))
+            .map(|note| format!("{}: {note}", input.path.display()))
+            .collect();
 
         let (first, end) = source.rows(&text)?;
         let scan_rows = wanted_rows(info.rows, first, end, source.common.limit).map_err(|message| {

@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::text::did_you_mean;
-use super::{Plan, Text};
+use super::{Cancel, Plan, Text};
 use crate::Failure;
 use crate::sinks::{self, AnySink};
 use crate::stages::{self, AnyStage};
@@ -111,7 +111,12 @@ impl Pipeline {
     /// # Errors
     /// What does not fit: files, options, dimensions, counts, outputs that are inputs.
     pub fn plan(self) -> Result<Plan, Failure> {
-        Plan::new(self)
+        Plan::new(self, &Cancel::default())
+    }
+
+    /// As [`Pipeline::plan`], but can be stopped while an input is unpacked.
+    pub(crate) fn plan_unless(self, cancel: &Cancel) -> Result<Plan, Failure> {
+        Plan::new(self, cancel)
     }
 }
 
@@ -198,7 +203,7 @@ impl Source {
     /// The input that readers open.
     pub(super) fn input(&self, text: &Text, own_ids: bool) -> Result<Input, Failure> {
         let path = text.resolve(&self.common.path);
-        Ok(Input { path, io: self.common.io, dim: self.dim(text)?, own_ids })
+        Ok(Input { io: self.common.io, dim: self.dim(text)?, own_ids, ..Input::new(path) })
     }
 
     fn dim(&self, text: &Text) -> Result<Option<usize>, Failure> {

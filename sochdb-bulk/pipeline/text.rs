@@ -21,6 +21,8 @@ enum Origin {
     File(PathBuf),
     /// A person, but no file.
     Typed,
+    /// Standard input, which then holds nothing else.
+    StandardInput,
     /// Flags: nobody has seen the text, and its places mean nothing to anybody.
     Flags,
 }
@@ -38,6 +40,16 @@ impl Text {
         Self { origin, ..Self::new(path.display().to_string(), text, folder) }
     }
 
+    /// What standard input held: relative paths begin in the current folder.
+    pub(crate) fn of_standard_input(text: impl Into<String>) -> Self {
+        Self { origin: Origin::StandardInput, ..Self::new("standard input", text, "") }
+    }
+
+    /// Whether it is what standard input held.
+    pub(crate) fn is_standard_input(&self) -> bool {
+        matches!(self.origin, Origin::StandardInput)
+    }
+
     /// What flags were turned into: relative paths begin in the current folder, and failures show no places.
     pub(crate) fn of_flags(text: impl Into<String>) -> Self {
         Self { origin: Origin::Flags, ..Self::new("flags", text, "") }
@@ -47,7 +59,7 @@ impl Text {
     pub(crate) fn file(&self) -> Option<&Path> {
         match &self.origin {
             Origin::File(path) => Some(path),
-            Origin::Typed | Origin::Flags => None,
+            Origin::Typed | Origin::StandardInput | Origin::Flags => None,
         }
     }
 

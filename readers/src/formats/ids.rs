@@ -1,6 +1,7 @@
 //! Files of row ids: plain u64, or an .npy array of integers.
 
 use std::ops::Range;
+use std::path::Path;
 
 use arrow_buffer::ScalarBuffer;
 
@@ -31,6 +32,10 @@ impl IdFile {
             .filter(|map| cfg!(target_endian = "little") && map.as_ptr().align_offset(align_of::<u64>()) == 0)
             .map(|map| ScalarBuffer::from(map.clone()));
         Self { source, in_place }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.source.path()
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a batch is in memory, so a usize counts its rows")]

@@ -91,7 +91,7 @@ impl Format for Npz {
                     member.size
                 ));
                 let file = inflated(member, &source).map_err(within)?;
-                (Source::of_file(file, &input.path, input.io)?, Some(source))
+                (Source::of_file(&input.path, file, input.io)?, Some(source))
             }
         };
         let info = DatasetInfo {

@@ -54,7 +54,7 @@ impl Format for RawF32 {
 
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
         let source = input.source()?;
-        let found = sidecar::find(&input.path)?;
+        let found = input.beside().map_or(Ok(None), sidecar::find)?;
         let found = found.as_ref().map(|(path, sidecar)| (path.as_path(), *sidecar));
         let dim = dimension(input, found)?;
         let rows = count_rows(source.len_bytes(), dim, found)?;
@@ -65,7 +65,7 @@ impl Format for RawF32 {
             notes.push(format!("ids from {IDS}"));
         }
         let beside = found.map(|(path, _)| path.to_path_buf());
-        let ids_path = ids.is_some().then(|| input.path.with_file_name(IDS));
+        let ids_path = ids.as_ref().map(|ids| ids.path().to_path_buf());
         let files = [Some(input.path.clone()), beside, ids_path].into_iter().flatten().collect();
         let info = DatasetInfo {
             format: Self::NAME,
@@ -106,8 +106,9 @@ fn dimension(input: &Input, sidecar: Option<(&Path, Sidecar)>) -> Result<usize, 
         }
         (Some(dim), _) | (None, Some((_, dim))) => Ok(dim),
         (None, None) => {
-            let sidecar = sidecar::sidecar_path_for_writing(&input.path);
-            let help = format!("give --dimension N, or write {{ \"dim\": N }} to {}", sidecar.display());
+            let sidecar = input.beside().map(sidecar::sidecar_path_for_writing);
+            let written = sidecar.map(|path| format!(", or write {{ \"dim\": N }} to {}", path.display()));
+            let help = format!("give --dimension N{}", written.unwrap_or_default());
             Err(Error::request("expected a dimension, found none: raw values do not say it").with_help(help))
         }
     }
@@ -148,7 +149,8 @@ fn fitting_dims(len: u64, dim: usize) -> Vec<String> {
 }
 
 fn open_ids(input: &Input, rows: u64) -> Result<Option<IdFile>, Error> {
-    let path = input.path.with_file_name(IDS);
+    let Some(beside) = input.beside() else { return Ok(None) };
+    let path = beside.with_file_name(IDS);
     // What is not there is no error; what is there and cannot be read is.
     if !path.exists() || path == input.path {
         return Ok(None);

@@ -11,6 +11,7 @@ mod raw_f32;
 mod safetensors;
 mod sidecar;
 mod testdata;
+mod unpack;
 mod vecs;
 
 use std::path::Path;
