@@ -3,19 +3,26 @@
 mod dense;
 mod fbin;
 mod ids;
+mod json;
+mod jsonl;
+mod jsonl_survey;
 mod npy;
 mod npy_header;
 mod npy_literal;
 mod npy_type;
 mod npz;
+mod number;
 mod raw_f32;
+mod rows;
 mod safetensors;
 mod sidecar;
+mod text;
 mod vecs;
 mod zip;
 
 pub use fbin::{F16bin, Fbin, I8bin, Ibin, U8bin};
 pub use ids::{read_npy_ids, read_u64_ids};
+pub use jsonl::JsonLines;
 pub use npy::Npy;
 pub use npy_header::{NpyHeader, npy_header, parse_npy_header};
 pub use npy_type::VoidType;

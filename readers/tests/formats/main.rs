@@ -4,6 +4,7 @@
 mod conformance;
 mod corpus;
 mod fbin;
+mod jsonl;
 mod npy;
 mod npy_refusals;
 mod npz;

@@ -141,3 +141,20 @@ fn archives_of_numpy() {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 }
+
+/// Lines of bare arrays, as Qdrant's benchmarks have them.
+#[test]
+fn lines_of_json() {
+    let Some(folder) = folder() else { return };
+    for (name, rows, dim) in [("vectors", 100, 100), ("queries", 10, 100), ("neighbours", 10, 1)] {
+        let input = Input::new(folder.join(format!("qdrant-vdbb/{name}.jsonl")));
+        let dataset = readers::open(&input).unwrap();
+        let info = dataset.info();
+        assert_eq!((info.format, info.rows.exact(), info.dim), ("jsonl", Some(rows), dim));
+        let values = read(&*dataset, 7).unwrap();
+        if dim == 100 {
+            let first = [0.298_798_27f32, 0.250_868_4, 0.771_397].map(f32::to_bits);
+            assert_eq!(values[..3], first, "{name}");
+        }
+    }
+}
