@@ -1,5 +1,11 @@
 //! The built-in formats, one file each. A new one is a file, a line here, and nothing else.
 
+#[cfg(any(feature = "arrow", feature = "parquet"))]
+mod column_values;
+#[cfg(any(feature = "arrow", feature = "parquet"))]
+mod columns;
+#[cfg(any(feature = "arrow", feature = "parquet"))]
+mod contained;
 mod dense;
 mod fbin;
 mod ids;
@@ -12,6 +18,8 @@ mod npy_literal;
 mod npy_type;
 mod npz;
 mod number;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod raw_f32;
 mod rows;
 mod safetensors;
@@ -21,6 +29,10 @@ mod vecs;
 mod zip;
 
 pub use fbin::{F16bin, Fbin, I8bin, Ibin, U8bin};
+#[cfg(feature = "parquet")]
+pub use self::parquet::Parquet;
+#[cfg(any(feature = "arrow", feature = "parquet"))]
+pub use columns::{All, BytesType, ColumnOptions, PayloadColumns};
 pub use ids::{read_npy_ids, read_u64_ids};
 pub use jsonl::JsonLines;
 pub use npy::Npy;

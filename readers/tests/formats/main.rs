@@ -8,9 +8,13 @@ mod jsonl;
 mod npy;
 mod npy_refusals;
 mod npz;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod raw_f32;
 mod safetensors;
 mod sidecar;
+#[cfg(any(feature = "arrow", feature = "parquet"))]
+mod tables;
 mod testdata;
 mod unpack;
 mod vecs;
