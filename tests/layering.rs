@@ -151,7 +151,26 @@ fn the_registries_hold_exactly_what_is_built_in() {
     let stages: Vec<_> = sochdb_bulk::stages::all().iter().map(|stage| stage.name).collect();
     assert_eq!(stages, ["ids", "normalize"]);
     let sinks: Vec<_> = sochdb_bulk::sinks::all().iter().map(|sink| sink.name).collect();
-    assert_eq!(sinks, ["hnsw", "npy", "null", "raw_f32"]);
+    let expected = [
+        "arrow",
+        "arrow_stream",
+        "bvecs",
+        "csv",
+        "f16bin",
+        "fbin",
+        "fvecs",
+        "hnsw",
+        "i8bin",
+        "ibin",
+        "ivecs",
+        "jsonl",
+        "npy",
+        "null",
+        "parquet",
+        "raw_f32",
+        "u8bin",
+    ];
+    assert_eq!(sinks, expected);
     let crates = readers::formats().iter().map(|format| format.krate).collect::<Vec<_>>();
     assert!(crates.iter().all(|name| *name == "sochdb-bulk-readers"), "{crates:?}");
 }

@@ -15,3 +15,4 @@ mod memory;
 mod odd_input;
 mod regression;
 mod util;
+mod writers;

@@ -65,7 +65,10 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
 }
 
 fn by_extension(output: &std::path::Path) -> Result<&'static SinkDescriptor, Failure> {
-    let extension = output.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    // What ends in .zst is told by what is inside.
+    let inner = sinks::inside_zst(output);
+    let inner = inner.as_deref().unwrap_or(output);
+    let extension = inner.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let mut fitting = targets().filter(|sink| sink.extensions.contains(&extension.as_str()));
     match (fitting.next(), fitting.next()) {
         (Some(sink), None) => Ok(sink),

@@ -7,10 +7,15 @@ use crate::Failure;
 /// Writes a result to standard output. A reader that has gone away (`| head`) ends the work, and is no failure.
 pub(crate) fn write(result: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    out.write_all(result).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+    out.write_all(result).and_then(|()| out.flush()).map_err(|error| failure(&error))
+}
+
+/// What a failed write to standard output means.
+pub(crate) fn failure(error: &io::Error) -> Failure {
+    match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::unheard(),
         _ => Failure::failed(format!("cannot write to standard output: {error}")),
-    })
+    }
 }
 
 /// Writes a line of text.

@@ -1,10 +1,21 @@
 //! Sinks: where a stream ends. One file each; a new one is a file and a line here.
 
+mod arrow;
+mod bin;
+mod columns;
+mod csv;
+mod dense;
 mod hnsw;
+mod jsonl;
 mod npy;
 mod null;
+mod parquet;
 mod raw_f32;
 mod rows;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod vecs;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,10 +26,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::de::ValueDeserializer;
 
+pub use arrow::{ArrowSink, ArrowStreamSink};
+pub use bin::{F16binSink, FbinSink, I8binSink, IbinSink, U8binSink};
+pub use csv::CsvSink;
+pub use dense::Rounding;
 pub use hnsw::Hnsw;
+pub use jsonl::JsonlSink;
 pub use npy::NpySink;
 pub use null::Null;
+pub use parquet::ParquetSink;
 pub use raw_f32::RawF32Sink;
+pub(crate) use stream::inside_zst;
+pub use vecs::{BvecsSink, FvecsSink, IvecsSink};
 
 use crate::Failure;
 use crate::output::atomic::AtomicFile;

@@ -7,11 +7,12 @@ use readers::{Batch, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rows::{IdCollector, print_values, size_bytes, write_ids, write_values};
+use super::dense::{is_from_front_to_back, lost_columns};
+use super::rows::{IdCollector, size_bytes, write_ids, write_values};
+use super::stream::{self, Stream, inside_zst};
 use super::{Finish, Finished, OrderedWriter, PositionalWriter, Sink, SinkJob, SinkPlan, Writer};
 use crate::Failure;
 use crate::output::atomic::AtomicFile;
-use crate::output::stdout;
 use crate::pipeline::{OutputReport, StreamInfo, is_stdio};
 
 /// Writes f32 values without a header, little-endian, one vector after another, and beside them a `.json` with `n`, `dim`
@@ -19,7 +20,8 @@ use crate::pipeline::{OutputReport, StreamInfo, is_stdio};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawF32Sink {
-    /// The file to write; `-` is standard output, without sidecar and ids.
+    /// The file to write; `-` is standard output, without sidecar and ids. What ends in `.zst` is compressed, and its
+    /// sidecar is that of the file inside.
     #[serde(skip_serializing)]
     path: PathBuf,
     /// The metric to record; that of the source where it is not given.
@@ -32,6 +34,11 @@ crate::register_sink!(RawF32Sink);
 const IDS: &str = "ids.u64";
 
 impl RawF32Sink {
+    /// The file of the vectors, as it is called when nothing is compressed: what the sidecar is about.
+    fn inner(&self) -> PathBuf {
+        inside_zst(&self.path).unwrap_or_else(|| self.path.clone())
+    }
+
     /// Whether no other file of bare vectors is in the folder.
     fn is_alone(&self) -> bool {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -39,7 +46,9 @@ impl RawF32Sink {
         self.path.exists()
             && !entries.flatten().any(|entry| {
                 let path = entry.path();
-                let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+                let inner = inside_zst(&path);
+                let inner = inner.as_ref().unwrap_or(&path);
+                let extension = inner.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
                 let is_raw = extension.is_some_and(|e| Self::EXTENSIONS.contains(&e.as_str()));
                 is_raw && path.file_name() != self.path.file_name()
             })
@@ -65,17 +74,20 @@ impl Sink for RawF32Sink {
         if is_stdio(&self.path) {
             return Vec::new();
         }
-        let sidecar = sidecar_path_for_writing(&self.path);
+        let sidecar = sidecar_path_for_writing(&self.inner());
         [Some(self.path.clone()), self.ids_path(input), Some(sidecar)].into_iter().flatten().collect()
     }
 
     fn plan(&mut self, input: &StreamInfo, _threads: usize) -> Result<SinkPlan, Failure> {
         self.metric = self.metric.or(input.metric);
-        if is_stdio(&self.path) {
-            stdout::refuse_terminal("a file of raw f32")?;
-            return Ok(SinkPlan { uses_stdout: true, ..SinkPlan::default() });
+        let mut plan = stream::plan(&self.path, Some("a file of raw f32"))?;
+        plan.notes.extend(lost_columns("a file of raw f32", input));
+        if plan.uses_stdout {
+            if !input.ids_are_positions() {
+                plan.notes.push("standard output has no place for ids: they are left out".to_owned());
+            }
+            return Ok(plan);
         }
-        let mut plan = SinkPlan::default();
         let stale = self.path.with_file_name(IDS);
         if input.ids_are_positions() && stale.exists() {
             let message = format!("{}: would be taken for the ids of these vectors", stale.display());
@@ -97,68 +109,109 @@ impl Sink for RawF32Sink {
     }
 
     fn open(&self, job: SinkJob) -> Result<Writer, Failure> {
-        if is_stdio(&self.path) {
-            return Ok(Writer::Ordered(Box::new(RawStream)));
+        let (path, input) = (&self.path, &job.input);
+        let size_bytes = input.rows.exact().map(|rows| size_bytes(rows, input.dim)).transpose()?;
+        if is_stdio(path) {
+            let stream = Stream::create(path, size_bytes)?;
+            return Ok(Writer::Ordered(Box::new(RawStream { stream, position: 0, beside: None })));
         }
-        let file = AtomicFile::create(&self.path)?;
-        if let Some(rows) = job.input.rows.exact() {
-            file.reserve(size_bytes(rows, job.input.dim)?)?;
-        }
-        let ids = match self.ids_path(&job.input) {
+        let ids = match self.ids_path(input) {
             Some(path) => Some((AtomicFile::create(&path)?, IdCollector::default())),
             None => None,
         };
-        let sidecar = AtomicFile::create(&sidecar_path_for_writing(&self.path))?;
-        let (dim, metric) = (job.input.dim, self.metric);
-        Ok(Writer::Positional(Box::new(RawFile { file, sidecar, ids, dim, metric })))
+        let inner = self.inner();
+        let name = inner.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let sidecar = AtomicFile::create(&sidecar_path_for_writing(&inner))?;
+        let beside = Beside { sidecar, ids, name, dim: input.dim, metric: self.metric };
+        if is_from_front_to_back(path) {
+            let stream = Stream::create(path, size_bytes)?;
+            return Ok(Writer::Ordered(Box::new(RawStream { stream, position: 0, beside: Some(beside) })));
+        }
+        let file = AtomicFile::create(path)?;
+        if let Some(bytes) = size_bytes {
+            file.reserve(bytes)?;
+        }
+        Ok(Writer::Positional(Box::new(RawFile { file, beside })))
     }
 }
 
-struct RawFile {
-    file: AtomicFile,
+/// What lies beside the values.
+struct Beside {
     sidecar: AtomicFile,
     ids: Option<(AtomicFile, IdCollector)>,
+    /// The name of the file of the values, in the sidecar.
+    name: String,
     dim: usize,
     metric: Option<Metric>,
 }
 
-impl PositionalWriter for RawFile {
-    fn write_at(&self, position: u64, batch: &Batch) -> Result<(), Failure> {
-        write_values(&self.file, 0, position, batch)?;
+impl Beside {
+    fn put(&self, position: u64, batch: &Batch) -> Result<(), Failure> {
         match &self.ids {
             Some((_, ids)) => ids.put(position, batch),
             None => Ok(()),
         }
     }
 
-    fn finish(self: Box<Self>, finish: &Finish<'_>) -> Result<Finished, Failure> {
-        let Self { file, sidecar, ids, dim, metric } = *self;
-        let name = file.target().file_name().map(|name| name.to_string_lossy().into_owned());
-        let json =
-            Sidecar { n: Some(finish.rows), dim: Some(dim), metric }.to_json(&name.unwrap_or_default());
-        sidecar.write_all_at(json.as_bytes(), 0)?;
-        let mut outputs = vec![OutputReport::new(file.target(), "raw_f32", size_bytes(finish.rows, dim)?)];
-        let mut files = vec![file];
-        if let Some((file, ids)) = ids {
+    /// Adds ids and sidecar to the values of `rows` rows.
+    fn finish(self, mut values: Finished, rows: u64) -> Result<Finished, Failure> {
+        if let Some((file, ids)) = self.ids {
             let ids = ids.into_ids();
             write_ids(&file, &ids)?;
-            outputs.push(OutputReport::new(file.target(), "ids", ids.len() as u64 * 8));
-            files.push(file);
+            values.outputs.push(OutputReport::new(file.target(), "ids", ids.len() as u64 * 8));
+            values.files.push(file);
         }
-        outputs.push(OutputReport::new(sidecar.target(), "sidecar", json.len() as u64));
-        files.push(sidecar);
-        Ok(Finished { files, outputs })
+        let sidecar = Sidecar { n: Some(rows), dim: Some(self.dim), metric: self.metric };
+        let json = sidecar.to_json(&self.name);
+        self.sidecar.write_all_at(json.as_bytes(), 0)?;
+        values.outputs.push(OutputReport::new(self.sidecar.target(), "sidecar", json.len() as u64));
+        values.files.push(self.sidecar);
+        Ok(values)
     }
 }
 
-struct RawStream;
+struct RawFile {
+    file: AtomicFile,
+    beside: Beside,
+}
+
+impl PositionalWriter for RawFile {
+    fn write_at(&self, position: u64, batch: &Batch) -> Result<(), Failure> {
+        write_values(&self.file, 0, position, batch)?;
+        self.beside.put(position, batch)
+    }
+
+    fn finish(self: Box<Self>, finish: &Finish<'_>) -> Result<Finished, Failure> {
+        let Self { file, beside } = *self;
+        let bytes = size_bytes(finish.rows, beside.dim)?;
+        let outputs = vec![OutputReport::new(file.target(), RawF32Sink::NAME, bytes)];
+        beside.finish(Finished { files: vec![file], outputs }, finish.rows)
+    }
+}
+
+struct RawStream {
+    stream: Stream,
+    position: u64,
+    /// None on standard output.
+    beside: Option<Beside>,
+}
 
 impl OrderedWriter for RawStream {
     fn append(&mut self, batch: &Batch) -> Result<(), Failure> {
-        print_values(batch)
+        self.stream.put(bytemuck::cast_slice(batch.values()))?;
+        if let Some(beside) = &self.beside {
+            beside.put(self.position, batch)?;
+        }
+        self.position += batch.rows() as u64;
+        Ok(())
     }
 
-    fn finish(self: Box<Self>, _finish: &Finish<'_>) -> Result<Finished, Failure> {
-        Ok(Finished { files: Vec::new(), outputs: Vec::new() })
+    fn finish(self: Box<Self>, finish: &Finish<'_>) -> Result<Finished, Failure> {
+        let Self { stream, beside, .. } = *self;
+        let values = stream.finish(RawF32Sink::NAME)?;
+        match beside {
+            Some(beside) => beside.finish(values, finish.rows),
+            None => Ok(values),
+        }
     }
 }

@@ -7,7 +7,6 @@ use readers::Batch;
 
 use crate::Failure;
 use crate::output::atomic::AtomicFile;
-use crate::output::stdout;
 
 /// Bytes of `rows` rows of `dim` f32 values.
 pub(super) fn size_bytes(rows: u64, dim: usize) -> Result<u64, Failure> {
@@ -26,11 +25,6 @@ pub(super) fn write_values(
 ) -> Result<(), Failure> {
     let offset = size_bytes(position, batch.dim())?.saturating_add(header_bytes);
     file.write_all_at(bytemuck::cast_slice(batch.values()), offset)
-}
-
-/// Writes a batch's values to standard output.
-pub(super) fn print_values(batch: &Batch) -> Result<(), Failure> {
-    stdout::write(bytemuck::cast_slice(batch.values()))
 }
 
 /// Collects ids that come in any order.

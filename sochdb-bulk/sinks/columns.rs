@@ -1,0 +1,167 @@
+//! What sinks with named columns have in common: which columns there are, and their rows as Arrow.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_cast::cast;
+use arrow_select::coalesce::BatchCoalescer;
+use readers::arrow_array::{
+    ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, RecordBatchOptions, UInt64Array,
+};
+use readers::arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use readers::{Batch, Ids, Metric};
+
+use crate::Failure;
+use crate::pipeline::StreamInfo;
+
+/// The usual name of the column of the vectors.
+pub(super) fn vector_name() -> String {
+    "vector".to_owned()
+}
+
+/// The usual name of the column of the ids.
+pub(super) fn id_name() -> String {
+    "id".to_owned()
+}
+
+/// The key of the metric in the metadata of a file.
+pub(super) const METRIC: &str = "metric";
+
+/// The further columns of a stream.
+pub(super) fn payload_fields(input: &StreamInfo) -> &[FieldRef] {
+    input.payload.as_ref().map_or(&[], |schema| schema.fields())
+}
+
+/// The further columns of a batch.
+pub(super) fn payload_columns<'a>(batch: &'a Batch, fields: usize) -> Result<&'a [ArrayRef], Failure> {
+    let columns = batch.payload().map_or(&[][..], RecordBatch::columns);
+    if columns.len() == fields {
+        return Ok(columns);
+    }
+    let file = batch.origin().file.display();
+    Err(Failure::failed(format!(
+        "{file}: row {}: expected {fields} further columns, found {}",
+        batch.origin().row,
+        columns.len()
+    )))
+}
+
+/// Fails if two columns of the file would have one name. `own` are the options that name ours, and the names.
+pub(super) fn refuse_equal_names(own: &[(&str, &str)], input: &StreamInfo) -> Result<(), Failure> {
+    for (at, (option, name)) in own.iter().enumerate() {
+        if name.is_empty() {
+            return Err(Failure::refused(format!("expected a name for `{option}`, found none"))
+                .with_help("leave the option away for the usual name"));
+        }
+        let is_taken = payload_fields(input).iter().any(|field| field.name() == name)
+            || own[..at].iter().any(|(_, other)| other == name);
+        if is_taken {
+            return Err(Failure::refused(format!("two columns would be called `{name}`"))
+                .with_help(format!("set `{option}` in the `[sink]` of a pipeline to another name")));
+        }
+    }
+    Ok(())
+}
+
+/// The rows of a stream as Arrow record batches of always the same number of rows, so that what is written does not
+/// depend on the batches of the stream: the ids, if they are kept, the vectors, and the further columns.
+pub(super) struct Records {
+    schema: SchemaRef,
+    has_ids: bool,
+    payload: usize,
+    coalescer: BatchCoalescer,
+}
+
+impl Records {
+    /// For record batches of `rows` rows.
+    pub(super) fn new(
+        input: &StreamInfo,
+        id_column: &str,
+        vector_column: &str,
+        metric: Option<Metric>,
+        rows: usize,
+    ) -> Result<Self, Failure> {
+        let dim = i32::try_from(input.dim)
+            .map_err(|_| Failure::refused(format!("a dimension of {} is too large for Arrow", input.dim)))?;
+        let has_ids = !input.ids_are_positions();
+        let element = Arc::new(Field::new("element", DataType::Float32, false));
+        let vector = Field::new(vector_column, DataType::FixedSizeList(element, dim), false);
+        let id = has_ids.then(|| Field::new(id_column, DataType::UInt64, false));
+        let payload = payload_fields(input);
+        let fields: Vec<FieldRef> = (id.into_iter().chain([vector]).map(Arc::new))
+            .chain(payload.iter().map(|field| Arc::new(field.as_ref().clone().with_data_type(plain(field)))))
+            .collect();
+        let metadata = metric.map(|metric| (METRIC.to_owned(), metric.name().to_owned()));
+        let schema =
+            Arc::new(Schema::new_with_metadata(fields, metadata.into_iter().collect::<HashMap<_, _>>()));
+        let coalescer = BatchCoalescer::new(Arc::clone(&schema), rows.max(1));
+        Ok(Self { schema, has_ids, payload: payload.len(), coalescer })
+    }
+
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Takes the next rows.
+    pub(super) fn push(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let record = self.record(batch)?;
+        self.coalescer.push_batch(record).map_err(|e| in_batch(batch, &e))
+    }
+
+    /// The next full record batch, if there is one.
+    pub(super) fn next(&mut self) -> Option<RecordBatch> {
+        self.coalescer.next_completed_batch()
+    }
+
+    /// The last record batch, which is smaller, if there is one.
+    pub(super) fn last(&mut self) -> Result<Option<RecordBatch>, Failure> {
+        let finished = self.coalescer.finish_buffered_batch();
+        finished.map_err(|e| Failure::failed(format!("cannot put the last rows together: {e}")))?;
+        Ok(self.coalescer.next_completed_batch())
+    }
+
+    fn record(&self, batch: &Batch) -> Result<RecordBatch, Failure> {
+        let rows = batch.rows();
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
+        if self.has_ids {
+            columns.push(Arc::new(match batch.ids() {
+                Ids::U64(ids) => UInt64Array::new(ids.clone(), None),
+                ids => UInt64Array::from_iter_values((0..rows).map(|at| ids.get(at))),
+            }));
+        }
+        let DataType::FixedSizeList(element, dim) = self.schema.field(columns.len()).data_type() else {
+            return Err(Failure::failed("the column of vectors has another type"));
+        };
+        let values = Arc::new(Float32Array::new(batch.values().clone(), None));
+        let vectors = FixedSizeListArray::try_new(Arc::clone(element), *dim, values, None);
+        columns.push(Arc::new(vectors.map_err(|e| in_batch(batch, &e))?));
+        for column in payload_columns(batch, self.payload)? {
+            let wanted = self.schema.field(columns.len()).data_type();
+            let column = if column.data_type() == wanted {
+                Arc::clone(column)
+            } else {
+                cast(column, wanted).map_err(|e| in_batch(batch, &e))?
+            };
+            columns.push(column);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+            .map_err(|e| in_batch(batch, &e))
+    }
+}
+
+/// The type that a further column has in the file. Dictionaries and views are written out: what they share with other
+/// batches depends on how the batches were cut.
+fn plain(field: &Field) -> DataType {
+    match field.data_type() {
+        DataType::Dictionary(_, values) => plain(&Field::new("", values.as_ref().clone(), true)),
+        DataType::Utf8View => DataType::Utf8,
+        DataType::BinaryView => DataType::Binary,
+        other => other.clone(),
+    }
+}
+
+fn in_batch(batch: &Batch, error: &impl std::fmt::Display) -> Failure {
+    let file = batch.origin().file.display();
+    Failure::failed(format!("{file}: row {} and on: {error}", batch.origin().row))
+}
