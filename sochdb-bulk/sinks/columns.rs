@@ -33,7 +33,7 @@ pub(super) fn payload_fields(input: &StreamInfo) -> &[FieldRef] {
 }
 
 /// The further columns of a batch.
-pub(super) fn payload_columns<'a>(batch: &'a Batch, fields: usize) -> Result<&'a [ArrayRef], Failure> {
+pub(super) fn payload_columns(batch: &Batch, fields: usize) -> Result<&[ArrayRef], Failure> {
     let columns = batch.payload().map_or(&[][..], RecordBatch::columns);
     if columns.len() == fields {
         return Ok(columns);
