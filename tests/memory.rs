@@ -68,6 +68,22 @@ fn a_file_of_vectors_is_never_copied_into_memory() {
         std::fs::remove_file(dir.path("o.hnsw")).unwrap();
         copies_no_file(&dir, &format!("convert -i {name} -o o.npy -t 2 --batch-size 40"));
         copies_no_file(&dir, &format!("convert -i {name} -o o.f32 -t 2 --batch-size 40 --io read"));
+        for output in ["o.fvecs", "o.f16bin", "o.arrow", "o.arrows.zst", "o.jsonl", "o.csv.zst"] {
+            // Halves are halves; the others do not all fit.
+            if output != "o.f16bin" || name == "half.npy" {
+                copies_no_file(&dir, &format!("convert -i {name} -o {output} -t 2 --batch-size 40"));
+            }
+        }
+        // Of a Parquet file one row group is in memory, however long the file is.
+        stays_below_the_plan(&dir, &format!("convert -i {name} -o o.parquet -t 2 --batch-size 40"));
+        let sink = "type = \"parquet\"\npath = \"o.parquet\"\nrow_group_rows = 100";
+        for compression in ["none", "zstd"] {
+            let source = format!("path = \"{name}\"");
+            let sink = format!("{sink}\ncompression = \"{compression}\"");
+            let text = format!("version = 1\n[run]\nbatch_rows = 40\n[source]\n{source}\n[sink]\n{sink}\n");
+            dir.write("p.toml", text);
+            copies_no_file(&dir, "run p.toml -t 2");
+        }
     }
 }
 
