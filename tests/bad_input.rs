@@ -361,7 +361,7 @@ fn npy_files() {
     ] {
         t.npy(&good[..length], 1, &[says]);
     }
-    t.npy(b"PK\x03\x04 and so on", 1, &["found a zip archive (.npz?)", "np.load"]);
+    t.npy(b"PK\x03\x04 and so on", 1, &["found a zip archive (.npz?)", "--format npz"]);
     t.npy(b"not an array", 1, &["byte 0: expected the magic number `\\x93NUMPY`, found `not an`"]);
     t.finish();
 }
@@ -665,8 +665,8 @@ fn pipelines() {
         &["p.toml:7:1: unknown option `ef`", "did you mean `ef_construction`?"],
     );
     case(
-        &format!("{head}type = \"npi\"\n{sink}"),
-        &["p.toml:4:8: unknown source `npi`", "did you mean `npy`?"],
+        &format!("{head}type = \"npyy\"\n{sink}"),
+        &["p.toml:4:8: unknown source `npyy`", "did you mean `npy`?"],
     );
     case(
         &format!("{head}[sink]\ntype = \"hsnw\"\n"),

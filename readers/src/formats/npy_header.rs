@@ -100,7 +100,7 @@ fn check_magic(head: &[u8]) -> Result<(), Error> {
     let (found, help) = match head {
         [] => ("an empty file".to_owned(), None),
         [b'P', b'K', 3, 4, ..] => {
-            ("a zip archive (.npz?)".to_owned(), Some("leave --format away, or say --format npz"))
+            ("a zip archive (.npz?)".to_owned(), Some("if it is one, say --format npz"))
         }
         _ => (format!("`{}`", head[..head.len().min(MAGIC.len())].escape_ascii()), None),
     };

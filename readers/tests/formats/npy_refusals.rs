@@ -131,7 +131,7 @@ fn data_shorter_than_the_shape() {
 fn broken_headers() {
     let plain = npy_header("<f4", &[2, 2]);
     let cut = "the file was cut short: copy or save it again";
-    let zip = "leave --format away, or say --format npz";
+    let zip = "if it is one, say --format npz";
     refuse(b"", None, "byte 0: expected the magic number `\\x93NUMPY`, found an empty file", "");
     refuse(b"\x93NUM\nPY", None, "byte 0: expected the magic number `\\x93NUMPY`, found `\\x93NUM\\nP`", "");
     refuse(
