@@ -346,6 +346,15 @@ fn what_is_written_from_front_to_back_can_be_compressed() {
         assert_eq!(run.code, Some(2), "{}", run.stderr);
         assert!(run.stderr.contains(name) && run.stderr.contains(help), "{}", run.stderr);
     }
+    for (words, says) in [
+        ("build-index -i a.npy -o o.hnsw.zst", "o.hnsw.zst: an index is read from any place"),
+        ("convert -i a.npy -o plain.f32.zst", "plain.f32: exists, and would share its sidecar"),
+        ("convert -i a.npy -o z.f32", "z.f32.zst: exists, and would share its sidecar"),
+    ] {
+        let run = dir.run(words);
+        assert_eq!(run.code, Some(2), "{words}: {}", run.stderr);
+        assert!(run.stderr.contains(says), "{}", run.stderr);
+    }
     assert_eq!(dir.run("convert -i a.npy -o o.zst").code, Some(2), "nothing says what is inside");
 }
 

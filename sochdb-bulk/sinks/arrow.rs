@@ -9,7 +9,7 @@ use readers::{Batch, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::columns::{Records, id_name, refuse_equal_names, vector_name};
+use super::columns::{Records, id_name, refuse_equal_columns, vector_name};
 use super::parquet::rows_of;
 use super::stream::{self, Shared, Stream, refuse_zst};
 use super::{Finish, Finished, OrderedWriter, Sink, SinkJob, SinkPlan, Writer};
@@ -58,8 +58,7 @@ pub struct ArrowStreamSink {
 crate::register_sink!(ArrowSink);
 crate::register_sink!(ArrowStreamSink);
 
-fn plan(path: &Path, what: &str, own: [(&str, &str); 2], input: &StreamInfo) -> Result<SinkPlan, Failure> {
-    refuse_equal_names(&own, input)?;
+fn plan(path: &Path, what: &str, input: &StreamInfo) -> Result<SinkPlan, Failure> {
     let mut plan = stream::plan(path, Some(what))?;
     // Rows as they came, put together, and as a message.
     plan.memory.push(("record batches", 8 * BATCH_BYTES.max(input.dim * 4) as u64));
@@ -85,8 +84,8 @@ impl Sink for ArrowSink {
         let help = "leave .zst away, or write a stream, which can be compressed: NAME.arrows.zst";
         refuse_zst(&self.path, "an Arrow file", help)?;
         self.metric = self.metric.or(input.metric);
-        let own = [("id_column", self.id_column.as_str()), ("vector_column", self.vector_column.as_str())];
-        plan(&self.path, "an Arrow file", own, input)
+        refuse_equal_columns(&self.id_column, &self.vector_column, input)?;
+        plan(&self.path, "an Arrow file", input)
     }
 
     fn open(&self, job: SinkJob) -> Result<Writer, Failure> {
@@ -116,8 +115,8 @@ impl Sink for ArrowStreamSink {
 
     fn plan(&mut self, input: &StreamInfo, _threads: usize) -> Result<SinkPlan, Failure> {
         self.metric = self.metric.or(input.metric);
-        let own = [("id_column", self.id_column.as_str()), ("vector_column", self.vector_column.as_str())];
-        plan(&self.path, "an Arrow stream", own, input)
+        refuse_equal_columns(&self.id_column, &self.vector_column, input)?;
+        plan(&self.path, "an Arrow stream", input)
     }
 
     fn open(&self, job: SinkJob) -> Result<Writer, Failure> {

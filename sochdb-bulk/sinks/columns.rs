@@ -63,6 +63,16 @@ pub(super) fn refuse_equal_names(own: &[(&str, &str)], input: &StreamInfo) -> Re
     Ok(())
 }
 
+/// As [`refuse_equal_names`], for the columns that [`Records`] has.
+pub(super) fn refuse_equal_columns(
+    id_column: &str,
+    vector_column: &str,
+    input: &StreamInfo,
+) -> Result<(), Failure> {
+    let own = [("id_column", id_column), ("vector_column", vector_column)];
+    refuse_equal_names(if input.ids_are_positions() { &own[1..] } else { &own }, input)
+}
+
 /// The rows of a stream as Arrow record batches of always the same number of rows, so that what is written does not
 /// depend on the batches of the stream: the ids, if they are kept, the vectors, and the further columns.
 pub(super) struct Records {

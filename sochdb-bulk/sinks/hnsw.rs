@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rows::{IdCollector, size_bytes, write_values};
+use super::stream::refuse_zst;
 use super::{Finish, Finished, PositionalWriter, Sink, SinkJob, SinkPlan, Writer};
 use crate::Failure;
 use crate::output::atomic::{AtomicFile, PORTION_BYTES};
@@ -130,6 +131,7 @@ impl Sink for Hnsw {
             )
             .with_help("name a file"));
         }
+        refuse_zst(&self.path, "an index", "leave .zst away")?;
         let rows = input.rows.exact().unwrap_or_default();
         if rows > index::MAX_ROWS as u64 {
             let message = format!("expected at most {} rows for one index, found {rows}", index::MAX_ROWS);

@@ -13,7 +13,7 @@ use readers::{Batch, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::columns::{METRIC, Records, id_name, refuse_equal_names, vector_name};
+use super::columns::{METRIC, Records, id_name, refuse_equal_columns, vector_name};
 use super::stream::{self, Shared, Stream, refuse_zst};
 use super::{Finish, Finished, OrderedWriter, Sink, SinkJob, SinkPlan, Writer};
 use crate::Failure;
@@ -122,8 +122,7 @@ impl Sink for ParquetSink {
     fn plan(&mut self, input: &StreamInfo, _threads: usize) -> Result<SinkPlan, Failure> {
         refuse_zst(&self.path, "a .parquet file", "leave .zst away, and set `compression = \"zstd\"`")?;
         self.metric = self.metric.or(input.metric);
-        let own = [("id_column", self.id_column.as_str()), ("vector_column", self.vector_column.as_str())];
-        refuse_equal_names(&own, input)?;
+        refuse_equal_columns(&self.id_column, &self.vector_column, input)?;
         let mut plan = stream::plan(&self.path, Some("a .parquet file"))?;
         let rows = input.rows.exact().unwrap_or(u64::MAX).min(self.group_rows(input.dim)? as u64);
         // The pages of a group, and rows on their way into a page: as they came, put together, with levels, encoded.

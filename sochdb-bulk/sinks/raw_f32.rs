@@ -39,6 +39,15 @@ impl RawF32Sink {
         inside_zst(&self.path).unwrap_or_else(|| self.path.clone())
     }
 
+    /// The file compressed, if it is not, and the other way round.
+    fn other_form(&self) -> PathBuf {
+        inside_zst(&self.path).unwrap_or_else(|| {
+            let mut path = self.path.clone().into_os_string();
+            path.push(".zst");
+            path.into()
+        })
+    }
+
     /// Whether no other file of bare vectors is in the folder.
     fn is_alone(&self) -> bool {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -87,6 +96,12 @@ impl Sink for RawF32Sink {
                 plan.notes.push("standard output has no place for ids: they are left out".to_owned());
             }
             return Ok(plan);
+        }
+        let other = self.other_form();
+        if other.exists() {
+            let message = format!("{}: exists, and would share its sidecar with this file", other.display());
+            return Err(Failure::refused(message)
+                .with_help("write under another name, or remove that file if nothing needs it"));
         }
         let stale = self.path.with_file_name(IDS);
         if input.ids_are_positions() && stale.exists() {

@@ -31,7 +31,7 @@ pub(super) fn refuse_zst(path: &Path, what: &str, help: &str) -> Result<(), Fail
     match inside_zst(path) {
         None => Ok(()),
         Some(_) => Err(Failure::refused(format!(
-            "{}: {what} is read from its end, and a compressed one would have to be unpacked first",
+            "{}: {what} is read from any place, and a compressed one would have to be unpacked first",
             path.display()
         ))
         .with_help(help)),

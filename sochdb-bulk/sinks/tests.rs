@@ -205,6 +205,10 @@ fn names_that_are_twice_there_are_refused() {
         }
         write(name, "vector_column = 'id', id_column = 'vector'", &path, &stream, 5).unwrap();
     }
+    // Row numbers are not written as a column, so its name is free there.
+    let numbered = info(Rows::Exact(ROWS), IdSource::RowNumbers, Some(payload().schema()));
+    write("parquet", "id_column = 'year'", &path, &numbered, 5).unwrap();
+    assert!(write("jsonl", "id_column = 'year'", &path, &numbered, 5).is_err());
     let fields = vec![Field::new("dim_2", DataType::Utf8, true)];
     let stream = info(Rows::Exact(ROWS), IdSource::Given, Some(Arc::new(Schema::new(fields))));
     let failure = write("csv", "", &path, &stream, 5).unwrap_err();
