@@ -420,3 +420,26 @@ fn a_full_disk_and_a_reader_that_goes_away() {
         assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "{name}");
     }
 }
+
+#[test]
+fn options_of_the_output_can_be_flags() {
+    let dir = Dir::new();
+    dir.write("a.npy", npy_f32(DIM, &small()));
+    dir.ok("convert -i a.npy -o h.npy --to-option dtype=f16 --to-option rounding=nearest");
+    assert_eq!(dir.read("h.npy").len(), 128 + ROWS * DIM * 2);
+    dir.ok("convert -i a.npy -o o.parquet --to-option row_group_rows=10 --to-option compression=\"zstd\"");
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new(File::open(dir.path("o.parquet")).unwrap()).unwrap();
+    assert_eq!(reader.metadata().num_row_groups(), 4);
+    for (option, says) in [
+        ("dtype", "expected KEY=VALUE"),
+        ("dtype=f64", "unknown variant `f64`"),
+        ("dtipe=f16", "did you mean `dtype`?"),
+        ("path=o.npy", "`path` is given already"),
+        ("dtype=f16 --to-option dtype=f16", "`dtype` is given already"),
+    ] {
+        let run = dir.run(&format!("convert -i a.npy -o x.npy --to-option {option}"));
+        assert_eq!(run.code, Some(2), "{option}: {}", run.stderr);
+        assert!(run.stderr.contains(says), "{option}: {}", run.stderr);
+    }
+}

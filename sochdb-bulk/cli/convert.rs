@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use readers::FormatDescriptor;
-use toml::Table;
+use toml::{Table, Value};
 
 use super::shared::{self, InputArgs, RunArgs, parse_format, path_value, source_table};
 use crate::output::diagnostics::Verbosity;
@@ -14,7 +14,8 @@ use crate::{Failure, sinks::Hnsw, sinks::Sink as _};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  sochdb-bulk convert --input embeddings.npy --output embeddings.f32 --to-format raw_f32")]
+  sochdb-bulk convert --input embeddings.npy --output embeddings.f32 --to-format raw_f32
+  sochdb-bulk convert --input embeddings.npy --output embeddings.parquet --to-option compression=zstd")]
 pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,
@@ -30,6 +31,10 @@ pub(super) struct Args {
     /// Output format (told from the output's extension where it is not given)
     #[arg(long, value_name = "FORMAT", value_parser = parse_sink)]
     to_format: Option<&'static SinkDescriptor>,
+
+    /// Option of the output format, as in the `[sink]` of a pipeline; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_option)]
+    to_option: Vec<(String, Value)>,
 
     #[command(flatten)]
     run: RunArgs,
@@ -50,6 +55,14 @@ fn parse_sink(word: &str) -> Result<&'static SinkDescriptor, String> {
         .ok_or_else(|| format!("known formats: {}", target_names()))
 }
 
+/// `KEY=VALUE`, the value as in TOML; a word needs no quotes.
+fn parse_option(word: &str) -> Result<(String, Value), String> {
+    let (key, value) = word.split_once('=').ok_or("expected KEY=VALUE, such as dtype=f16")?;
+    let table = format!("value = {value}").parse::<Table>().ok().filter(|table| table.len() == 1);
+    let parsed = table.and_then(|mut table| table.remove("value"));
+    Ok((key.trim().to_owned(), parsed.unwrap_or_else(|| value.into())))
+}
+
 pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     let source = source_table(&args.input, args.from_format)?;
     let descriptor = match args.to_format {
@@ -60,6 +73,12 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     sink.insert("type".to_owned(), descriptor.name.into());
     if descriptor.name != sinks::Null::NAME {
         sink.insert("path".to_owned(), path_value(&args.output)?);
+    }
+    for (key, value) in args.to_option {
+        if sink.insert(key.clone(), value).is_some() {
+            return Err(Failure::refused(format!("--to-option {key}: `{key}` is given already"))
+                .with_help("say it once"));
+        }
     }
     shared::execute(source, Vec::new(), sink, &args.run, verbosity)
 }

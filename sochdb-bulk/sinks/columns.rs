@@ -57,7 +57,7 @@ pub(super) fn refuse_equal_names(own: &[(&str, &str)], input: &StreamInfo) -> Re
             || own[..at].iter().any(|(_, other)| other == name);
         if is_taken {
             return Err(Failure::refused(format!("two columns would be called `{name}`"))
-                .with_help(format!("set `{option}` in the `[sink]` of a pipeline to another name")));
+                .with_help(format!("set another name in the `[sink]` (--to-option {option}=NAME)")));
         }
     }
     Ok(())

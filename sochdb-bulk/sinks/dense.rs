@@ -111,7 +111,7 @@ impl Value {
             ),
             Self::F16(_) | Self::F32 => (
                 "a value that an f16 holds exactly".to_owned(),
-                "write f32, or set `rounding = \"nearest\"` in the `[sink]` of a pipeline",
+                "write f32, or set `rounding = \"nearest\"` in the `[sink]` (--to-option rounding=nearest)",
             ),
             Self::I8 | Self::U8 | Self::I32 => (
                 format!("a whole number that fits {}", self.name()),

@@ -120,7 +120,11 @@ impl Sink for ParquetSink {
     }
 
     fn plan(&mut self, input: &StreamInfo, _threads: usize) -> Result<SinkPlan, Failure> {
-        refuse_zst(&self.path, "a .parquet file", "leave .zst away, and set `compression = \"zstd\"`")?;
+        refuse_zst(
+            &self.path,
+            "a .parquet file",
+            "leave .zst away, and set `compression = \"zstd\"` (--to-option compression=zstd)",
+        )?;
         self.metric = self.metric.or(input.metric);
         refuse_equal_columns(&self.id_column, &self.vector_column, input)?;
         let mut plan = stream::plan(&self.path, Some("a .parquet file"))?;
