@@ -138,7 +138,12 @@ fn a_build_that_is_interrupted_cleans_up() {
 
 #[test]
 fn a_conversion_that_is_stopped_leaves_the_old_files() {
-    for (output, outputs) in [("o.f32", &["o.f32", "o.json"][..]), ("o.npy", &["o.npy"][..])] {
+    for (output, outputs) in [
+        ("o.f32", &["o.f32", "o.json"][..]),
+        ("o.npy", &["o.npy"]),
+        ("o.parquet", &["o.parquet"]),
+        ("o.csv.zst", &["o.csv.zst"]),
+    ] {
         let dir = Dir::new();
         // Many small batches, so that there is something to interrupt.
         let half: Vec<u8> =

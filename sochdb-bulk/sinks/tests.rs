@@ -214,3 +214,17 @@ fn names_that_are_twice_there_are_refused() {
     let failure = write("csv", "", &path, &stream, 5).unwrap_err();
     assert!(failure.message().contains("two columns would be called `dim_2`"), "{failure}");
 }
+
+#[test]
+fn what_a_format_has_no_place_for_is_said() {
+    let stream = info(Rows::Exact(ROWS), IdSource::Given, Some(payload().schema()));
+    for (name, ids) in [("npy", true), ("fbin", true), ("fvecs", true), ("raw_f32", false), ("jsonl", false)]
+    {
+        let options = toml::de::ValueDeserializer::parse("{ path = 'out.zst' }").unwrap();
+        let notes =
+            (called(name).unwrap().parse)(options).unwrap().plan(&stream, 2).unwrap().notes.join("\n");
+        assert_eq!(notes.contains("no place for ids"), ids, "{name}: {notes}");
+        let lost = "no place for further columns: title, year, view, word are left out";
+        assert_eq!(notes.contains(lost), name != "jsonl", "{name}: {notes}");
+    }
+}
