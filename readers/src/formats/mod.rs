@@ -1,5 +1,9 @@
 //! The built-in formats, one file each. A new one is a file, a line here, and nothing else.
 
+#[cfg(feature = "arrow")]
+mod arrow;
+#[cfg(feature = "arrow")]
+mod arrow_stream;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 mod column_values;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
@@ -12,6 +16,8 @@ mod ids;
 mod json;
 mod jsonl;
 mod jsonl_survey;
+#[cfg(feature = "arrow")]
+mod ipc;
 mod npy;
 mod npy_header;
 mod npy_literal;
@@ -29,6 +35,9 @@ mod vecs;
 mod zip;
 
 pub use fbin::{F16bin, Fbin, I8bin, Ibin, U8bin};
+#[cfg(feature = "arrow")]
+pub use self::arrow::Arrow;
+pub use self::arrow_stream::ArrowStream;
 #[cfg(feature = "parquet")]
 pub use self::parquet::Parquet;
 #[cfg(any(feature = "arrow", feature = "parquet"))]

@@ -273,7 +273,10 @@ impl Dataset for ParquetDataset {
                         return Err(Error::malformed(format!("{WHAT} cannot be decoded: {text}")));
                     }
                     _ => {
-                        return Err(Error::expected(format!("rows up to {end}, as the footer says"), "fewer"));
+                        return Err(Error::expected(
+                            format!("rows up to {end}, as the footer says"),
+                            "fewer",
+                        ));
                     }
                 };
                 self.converter.batch(&table, next, pool)

@@ -1,6 +1,8 @@
 //! The built-in formats: what they read, bit by bit, and what they refuse, word by word.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+#[cfg(feature = "arrow")]
+mod arrow;
 mod conformance;
 mod corpus;
 mod fbin;
@@ -18,6 +20,8 @@ mod tables;
 mod testdata;
 mod unpack;
 mod vecs;
+#[cfg(all(feature = "arrow", feature = "parquet"))]
+mod testdata_tables;
 
 use std::path::Path;
 

@@ -8,7 +8,7 @@ use readers::{ErrorKind, Input};
 use super::{open, read};
 
 #[expect(clippy::print_stderr, reason = "a test that was skipped says so")]
-fn folder() -> Option<PathBuf> {
+pub(super) fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("SOCHDB_BULK_TESTDATA").map(PathBuf::from);
     if folder.is_none() {
         eprintln!("skipped: SOCHDB_BULK_TESTDATA names no folder of files");
