@@ -17,6 +17,10 @@ pub const TARGETS: [Target; 7] = [
     ("vecs_file", vecs_file),
     ("safetensors_file", safetensors_file),
     ("npz_file", npz_file),
+pub const TARGETS: [Target; 6] = [
+    ("parquet_file", parquet_file),
+    ("arrow_file", arrow_file),
+    ("arrow_stream", arrow_stream),
 ];
 
 /// The header of an .npy file.
@@ -31,6 +35,7 @@ pub fn npy_file(data: &[u8]) {
     both_ways("npy", data);
     let path = written("npy", data);
     let of = |io| Input { io, ..Input::new(&path) };
+    assert_eq!(rows("npy", &of(Io::Mmap)), rows("npy", &of(Io::Read)));
     assert_eq!(read_npy_ids(&of(Io::Mmap)).ok(), read_npy_ids(&of(Io::Read)).ok());
     remove(&path);
 }
@@ -70,6 +75,19 @@ pub fn raw_f32_sidecar(data: &[u8]) {
 /// Mapped and read, a file gives the same rows, or is refused.
 fn both_ways(format: &str, data: &[u8]) {
     let path = written(format, data);
+/// A whole Parquet file.
+pub fn parquet_file(data: &[u8]) {
+    both_ways("parquet", data);
+}
+
+/// A whole Arrow file, mapped and read: both ways give the same.
+pub fn arrow_file(data: &[u8]) {
+    both_ways("arrow", data);
+/// A whole Arrow stream, mapped and read: both ways give the same.
+pub fn arrow_stream(data: &[u8]) {
+    both_ways("arrow_stream", data);
+    let path = std::env::temp_dir().join(format!("fuzz-{}.{format}", std::process::id()));
+    std::fs::write(&path, data).expect("a temporary file can be written");
     let of = |io| Input { io, ..Input::new(&path) };
     assert_eq!(rows(format, &of(Io::Mmap)), rows(format, &of(Io::Read)));
     remove(&path);

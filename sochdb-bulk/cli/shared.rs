@@ -26,6 +26,14 @@ pub(super) struct InputArgs {
     #[arg(short, long, value_name = "DIM", value_parser = clap::value_parser!(u32).range(1..=readers::MAX_DIM as i64))]
     dimension: Option<u32>,
 
+    /// Column of the vectors, for formats with columns; a dotted path inside structs
+    #[arg(long, value_name = "NAME")]
+    vector_column: Option<String>,
+
+    /// Column of the ids, for formats with columns
+    #[arg(long, value_name = "NAME")]
+    id_column: Option<String>,
+
     /// Only these rows, such as 0..1000
     #[arg(long, value_name = "FROM..TO")]
     rows: Option<String>,
@@ -123,6 +131,11 @@ pub(super) fn source_table(
     source.insert("path".to_owned(), path_value(&input.input)?);
     if let Some(dim) = input.dimension {
         source.insert("dim".to_owned(), i64::from(dim).into());
+    }
+    for (key, name) in [("vector_column", &input.vector_column), ("id_column", &input.id_column)] {
+        if let Some(name) = name {
+            source.insert(key.to_owned(), name.as_str().into());
+        }
     }
     if let Some(rows) = &input.rows {
         source.insert("rows".to_owned(), rows.as_str().into());

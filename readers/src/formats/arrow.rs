@@ -23,7 +23,7 @@ const MAGIC: &[u8] = b"ARROW1";
 const FEATHER_1: &[u8] = b"FEA1";
 
 /// The length of the footer, and the magic number.
-const TAIL_BYTES: u64 = 10;
+const TAIL_BYTES: usize = 10;
 
 /// What is decoded, in errors.
 const WHAT: &str = "the Arrow footer";
@@ -67,16 +67,16 @@ fn messages(source: &Source) -> Result<Messages, Error> {
     if head != MAGIC {
         let found = match head.as_slice() {
             [] => "an empty file".to_owned(),
-            head => super::quoted(&head.escape_ascii().to_string()),
+            head => format!("`{}`", head.escape_ascii()),
         };
         return Err(Error::expected("the magic number `ARROW1`", found)
             .at(Position::Byte(0))
             .with_help("if it is a stream, say --format arrow_stream"));
     }
     let cut = "the file was cut short, or its writer did not finish: copy or write it again";
-    let mut tail = [0; TAIL_BYTES as usize];
-    if len >= TAIL_BYTES {
-        source.read_at(len - TAIL_BYTES, &mut tail)?;
+    let mut tail = [0; TAIL_BYTES];
+    if let Some(at) = len.checked_sub(TAIL_BYTES as u64) {
+        source.read_at(at, &mut tail)?;
     }
     let (size, magic) = tail.split_at(4);
     if magic != MAGIC {
@@ -85,7 +85,7 @@ fn messages(source: &Source) -> Result<Messages, Error> {
             .with_help(cut));
     }
     let size = <[u8; 4]>::try_from(size).map(i32::from_le_bytes).unwrap_or_default();
-    let left = len - TAIL_BYTES;
+    let left = len.saturating_sub(TAIL_BYTES as u64);
     let footer_bytes = usize::try_from(size).ok().filter(|&bytes| bytes as u64 <= left);
     let Some(footer_bytes) = footer_bytes else {
         return Err(Error::expected(

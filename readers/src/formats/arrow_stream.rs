@@ -39,7 +39,7 @@ impl Format for ArrowStream {
         let start = prefix + 4;
         // The shortest schema there is has some more bytes than this.
         let header = probe.head.get(start..start.saturating_add(length)).filter(|header| header.len() >= 16);
-        if header.is_some_and(|header| is_schema(&header.to_vec())) {
+        if header.is_some_and(is_schema) {
             let points = if prefix > 0 { Score::CERTAIN } else { Score::SIZES };
             return Score::Yes(points, "it begins with the schema of an Arrow stream".into());
         }

@@ -93,11 +93,8 @@ fn check_magic(source: &Source) -> Result<(), Error> {
     let len = source.len_bytes();
     let head = source.head(MAGIC.len())?;
     if head != MAGIC && head != ENCRYPTED {
-        let found = if head.is_empty() {
-            "an empty file".to_owned()
-        } else {
-            super::quoted(&head.escape_ascii().to_string())
-        };
+        let found =
+            if head.is_empty() { "an empty file".to_owned() } else { format!("`{}`", head.escape_ascii()) };
         return Err(Error::expected("the magic number `PAR1`", found).at(Position::Byte(0)));
     }
     let mut tail = [0; 4];
