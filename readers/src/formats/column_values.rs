@@ -280,7 +280,9 @@ impl<'a> Rows<'a> {
             && dtype == DType::F32
             && contiguous
         {
-            return Ok(ScalarBuffer::new(buffer.clone(), start, len));
+            // Owned by the decoder's array for good: a pool that took it back would grow, as nothing is taken from it.
+            let owned = bytes::Bytes::from_owner(buffer.slice_with_length(start * size, len * size));
+            return Ok(ScalarBuffer::from(Buffer::from(owned)));
         }
         let (bytes, order, unit): (&[u8], _, _) = match (self, &bytes) {
             (Self::Bytes(_, bytes, _), _) => (bytes, ByteOrder::Little, 1),

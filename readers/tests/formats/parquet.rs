@@ -273,6 +273,18 @@ fn further_columns_travel_when_asked_for() {
     assert!(error.message().contains("expected \"all\" or a list of column names"), "{error}");
 }
 
+/// A pool that is never taken from must not be filled either: memory would grow with the file.
+#[test]
+fn memory_of_the_decoder_is_not_given_to_the_pool() {
+    let (_dir, dataset) = opened(table(vec![("v", floats(9, 3))]), "{}", None);
+    let (dataset, pool, scan) = (dataset.unwrap(), BufferPool::new(), Scan { rows: 0..9, batch_rows: 4 });
+    for piece in dataset.pieces(&scan) {
+        for batch in dataset.read(&scan, &piece, &pool).unwrap() {
+            assert!(batch.unwrap().into_values().into_inner().into_vec::<f32>().is_err());
+        }
+    }
+}
+
 #[test]
 fn bad_rows_are_named() {
     let good: &[Option<f32>] = &[Some(1.0), Some(2.0)];
