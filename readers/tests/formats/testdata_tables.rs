@@ -89,3 +89,28 @@ fn known_files_are_refused_for_the_right_reason() {
         assert!(message.contains(words), "{name}: {message}");
     }
 }
+
+/// Every byte of small files is changed, one at a time: each gives rows or is refused, and quickly.
+#[test]
+fn no_damage_is_too_much() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.any");
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    for (format, folder) in
+        [("parquet", "parquet_file"), ("arrow", "arrow_file"), ("arrow_stream", "arrow_stream")]
+    {
+        for file in files(&corpus.join(folder)) {
+            let whole = std::fs::read(&file).unwrap();
+            for at in 0..whole.len() {
+                for mask in [0xff, 1 << (at % 8)] {
+                    let mut damaged = whole.clone();
+                    damaged[at] ^= mask;
+                    std::fs::write(&path, damaged).unwrap();
+                    if let Err(message) = outcome(format, &path, None) {
+                        assert!(!message.contains('\n'), "{message}");
+                    }
+                }
+            }
+        }
+    }
+}
