@@ -265,7 +265,8 @@ fn as_vector(path: ColumnPath, field: &Field, bytes: Option<DType>) -> Result<Op
             let size = usize::try_from(*size).unwrap_or_default();
             if size == 0 || !size.is_multiple_of(dtype.size_bytes()) {
                 let expected = format!("bytes that are whole {dtype} values");
-                return Err(Error::request(format!("expected {expected}, found {size} bytes a row")));
+                return Err(Error::request(format!("expected {expected}, found {size} bytes a row"))
+                    .with_help("say another dtype: what the bytes are in the program that writes them"));
             }
             column(Layout::Bytes, dtype, Some(size / dtype.size_bytes()))
         }
@@ -329,7 +330,8 @@ fn find<'s>(schema: &'s Schema, name: &str, option: &str) -> Result<(ColumnPath,
     let mut roots = fields.iter().enumerate().filter(|(_, field)| field.name() == name);
     if let Some((root, field)) = roots.next() {
         if roots.next().is_some() {
-            return Err(Error::request(format!("expected one column {}, found several", quoted(name))));
+            return Err(Error::request(format!("expected one column {}, found several", quoted(name)))
+                .with_help("rename one of them in the program that writes the file"));
         }
         return Ok((ColumnPath { root, names: vec![name.to_owned()] }, field));
     }
@@ -339,6 +341,7 @@ fn find<'s>(schema: &'s Schema, name: &str, option: &str) -> Result<(ColumnPath,
             quoted(name),
             described(fields)
         ))
+        .with_help(format!("name one of these columns, or leave {option} away"))
     };
     let mut parts = name.split('.');
     let first = parts.next().unwrap_or_default();
@@ -422,7 +425,7 @@ fn choose_payload(
         if path.names.len() > 1 || path.root == vector.root {
             let found = if path.root == vector.root { "the column of vectors" } else { "a part of one" };
             let message = format!("expected further columns as payload, found {}, {found}", quoted(name));
-            return Err(Error::request(message));
+            return Err(Error::request(message).with_help("name columns at the top that are not the vectors"));
         }
         payload.push(path.root);
     }

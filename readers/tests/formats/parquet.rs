@@ -162,7 +162,8 @@ fn the_vector_column_is_chosen() {
     let name = "name one with --vector-column: emb (list of i32), vector (list of f32)";
     refuse(two(), "{}", "expected one column of vectors, found 2 columns that could be", name);
     let line = "expected the column `none` of vector_column, found emb (lists of i32), vector (lists of f32), text (i64)";
-    refuse(two(), "{ vector_column = 'none' }", line, "");
+    let help = "name one of these columns, or leave vector_column away";
+    refuse(two(), "{ vector_column = 'none' }", line, help);
     let line = "expected lists of numbers, found that `text` is i64";
     refuse(two(), "{ vector_column = 'text' }", line, "emb (list of i32), vector (list of f32)");
     refuse(
@@ -267,7 +268,7 @@ fn further_columns_travel_when_asked_for() {
         }
     }
     let line = "expected further columns as payload, found `v`, the column of vectors";
-    refuse(all(), "{ payload = ['v'] }", line, "");
+    refuse(all(), "{ payload = ['v'] }", line, "name columns at the top that are not the vectors");
     let options = toml::de::ValueDeserializer::parse("{ payload = 3 }").unwrap();
     let error = (readers::format_called("parquet").unwrap().parse)(options).unwrap_err();
     assert!(error.message().contains("expected \"all\" or a list of column names"), "{error}");
