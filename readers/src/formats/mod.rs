@@ -10,6 +10,9 @@ mod column_values;
 mod columns;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 mod contained;
+mod csv;
+mod csv_columns;
+mod csv_records;
 mod dense;
 mod fbin;
 mod ids;
@@ -42,6 +45,7 @@ pub use self::arrow_stream::ArrowStream;
 pub use self::parquet::Parquet;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 pub use columns::{All, BytesType, ColumnOptions, PayloadColumns};
+pub use csv::Csv;
 pub use ids::{read_npy_ids, read_u64_ids};
 pub use jsonl::JsonLines;
 pub use npy::Npy;

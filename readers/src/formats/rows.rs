@@ -111,6 +111,25 @@ impl<S: Split> FoundRows<S> {
         Ok(found)
     }
 
+    /// All rows but the first, which are counted from 0 again.
+    pub(super) fn without_first(mut self) -> Result<Self, Error> {
+        let Some(block) = self.blocks.first() else { return Ok(self) };
+        let (range, mut reading) = (block.bytes.clone(), Reading { bytes: self.bytes(&block.bytes)?, at: 0 });
+        reading.next(&self.split)?;
+        let rest = range.start + reading.at as u64..range.end;
+        drop(reading);
+        self.rows -= 1;
+        self.blocks[0].bytes = rest;
+        for block in &mut self.blocks[1..] {
+            block.first_row -= 1;
+        }
+        // The first block may be empty now.
+        if self.blocks.get(1).map_or(self.rows, |next| next.first_row) == 0 {
+            self.blocks.remove(0);
+        }
+        Ok(self)
+    }
+
     pub(super) fn count(&self) -> u64 {
         self.rows
     }

@@ -56,3 +56,13 @@ pub(super) fn check_count(row: u64, expected: usize, found: usize) -> Result<(),
         .at(Position::Row(row))
         .with_help("vectors of one file have one dimension: look at what wrote this row"))
 }
+
+/// What is to say of a text whose last line has no end: nobody can tell whether its last value was cut.
+pub(super) fn note_of_end(source: &Source) -> Result<Vec<String>, Error> {
+    let mut last = [b'\n'];
+    if source.len_bytes() > 0 {
+        source.read_at(source.len_bytes() - 1, &mut last)?;
+    }
+    let note = "the last line has no line end: if the file was cut short, its last value may be, too";
+    Ok(if last == *b"\n" { Vec::new() } else { vec![note.to_owned()] })
+}

@@ -5,6 +5,7 @@
 mod arrow;
 mod conformance;
 mod corpus;
+mod csv;
 mod fbin;
 mod jsonl;
 mod npy;
