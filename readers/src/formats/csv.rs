@@ -112,6 +112,10 @@ fn fields(record: &[u8], delimiter: u8) -> Result<Vec<Vec<u8>>, Error> {
 /// Whether the second line has values between as many delimiters as the first.
 fn looks_like_records(probe: &Probe<'_>) -> bool {
     let head = text::without_mark(probe.head);
+    if matches!(head.trim_ascii_start().first(), Some(b'[' | b'{')) {
+        // That is JSON.
+        return false;
+    }
     let delimiter = guess_delimiter(head, "");
     let mut lines = head.split_inclusive(|&byte| byte == b'\n');
     let (Some(first), second) = (lines.next(), lines.next()) else { return false };

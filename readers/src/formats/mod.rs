@@ -15,6 +15,7 @@ mod csv_columns;
 mod csv_records;
 mod dense;
 mod fbin;
+mod glove;
 mod ids;
 mod json;
 mod jsonl;
@@ -35,6 +36,8 @@ mod safetensors;
 mod sidecar;
 mod text;
 mod vecs;
+mod word2vec;
+mod words;
 mod zip;
 
 pub use fbin::{F16bin, Fbin, I8bin, Ibin, U8bin};
@@ -46,6 +49,7 @@ pub use self::parquet::Parquet;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 pub use columns::{All, BytesType, ColumnOptions, PayloadColumns};
 pub use csv::Csv;
+pub use glove::Glove;
 pub use ids::{read_npy_ids, read_u64_ids};
 pub use jsonl::JsonLines;
 pub use npy::Npy;
@@ -56,6 +60,8 @@ pub use raw_f32::RawF32;
 pub use safetensors::Safetensors;
 pub use sidecar::{Sidecar, sidecar_path_for_writing};
 pub use vecs::{Bvecs, Fvecs, Ivecs};
+pub use word2vec::Word2vec;
+pub use words::Words;
 
 /// Text out of a file for a one-line message: shortened, and with nothing in it that a terminal would obey.
 fn quoted(text: &str) -> String {

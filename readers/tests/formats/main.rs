@@ -23,6 +23,7 @@ mod unpack;
 mod vecs;
 #[cfg(all(feature = "arrow", feature = "parquet"))]
 mod testdata_tables;
+mod words;
 
 use std::path::Path;
 

@@ -158,3 +158,58 @@ fn lines_of_json() {
         }
     }
 }
+
+/// The same words as text with and without a header, and binary; finalfusion's own form and fastText's are refused.
+#[test]
+fn word_vectors() {
+    let Some(folder) = folder() else { return };
+    let folder = folder.join("finalfusion");
+    let values_of = |name: &str, format: &str, options: &str| {
+        let dataset = super::open_with(format, options, &Input::new(folder.join(name))).unwrap();
+        let shape = (dataset.info().rows.exact().unwrap(), dataset.info().dim);
+        (shape, read(&*dataset, 7).unwrap())
+    };
+    let berlin = [1.472_428_7f32, -3.066_047_2, 1.291_931_3].map(f32::to_bits);
+    for (name, format, shape) in [
+        ("similarity.txt", "word2vec", (41, 100)),
+        ("similarity.nodims", "glove", (41, 100)),
+        ("similarity.bin", "word2vec", (41, 100)),
+    ] {
+        let (found, values) = values_of(name, format, "{}");
+        assert_eq!(found, shape, "{name}");
+        for (value, expected) in values.iter().zip(berlin) {
+            let difference = f32::from_bits(*value) - f32::from_bits(expected);
+            assert!(difference.abs() < 1e-6, "{name}");
+        }
+        assert_eq!(readers::detect(&Input::new(folder.join(name))).unwrap().format.name, format);
+    }
+    let (shape, values) = values_of("analogy.bin", "word2vec", "{}");
+    assert_eq!(shape, (43, 100));
+    assert!((f32::from_bits(values[0]) - 0.879_560_6).abs() < 1e-6);
+
+    let ignore = "{ words = \"ignore\" }";
+    let rows = [-1.0f32, 0.0, 1.0, 1.0, 0.0, -1.0, 0.0, -1.0, 1.0].map(f32::to_bits);
+    for (name, format) in [("utf8-incomplete.txt", "glove"), ("utf8-incomplete.dims", "word2vec")] {
+        assert_eq!(values_of(name, format, ignore), ((3, 3), rows.to_vec()));
+        let strict = readers::open(&Input::new(folder.join(name))).and_then(|data| read(&*data, 7));
+        assert!(
+            strict
+                .unwrap_err()
+                .to_string()
+                .ends_with("row 1: expected a word in UTF-8, found `zee\u{fffd}n`")
+        );
+    }
+    let (shape, values) = values_of("utf8-incomplete.bin", "word2vec", ignore);
+    assert_eq!((shape, values[1]), ((3, 3), 0));
+    assert!((f32::from_bits(values[0]) + 0.707_106_8).abs() < 1e-6);
+
+    for (name, found) in [
+        ("fasttext.bin", "a model of fastText"),
+        ("similarity.fifu", "a file of finalfusion"),
+        ("quantized.fifu", "a file of finalfusion"),
+    ] {
+        let error = readers::open(&Input::new(folder.join(name))).unwrap_err();
+        assert!(error.to_string().ends_with(found), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+}
