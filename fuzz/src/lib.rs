@@ -21,6 +21,12 @@ pub const TARGETS: [Target; 6] = [
     ("parquet_file", parquet_file),
     ("arrow_file", arrow_file),
     ("arrow_stream", arrow_stream),
+pub const TARGETS: [Target; 8] = [
+    ("jsonl_file", jsonl_file),
+    ("csv_file", csv_file),
+    ("glove_file", glove_file),
+    ("word2vec_file", word2vec_file),
+    ("packed_file", packed_file),
 ];
 
 /// The header of an .npy file.
@@ -86,6 +92,31 @@ pub fn arrow_file(data: &[u8]) {
 /// A whole Arrow stream, mapped and read: both ways give the same.
 pub fn arrow_stream(data: &[u8]) {
     both_ways("arrow_stream", data);
+/// A file of JSON Lines, mapped and read.
+pub fn jsonl_file(data: &[u8]) {
+    text_file("jsonl", data);
+/// A file of CSV, mapped and read.
+pub fn csv_file(data: &[u8]) {
+    text_file("csv", data);
+/// A file of GloVe's text, mapped and read.
+pub fn glove_file(data: &[u8]) {
+    text_file("glove", data);
+/// A file of word2vec, text or binary, mapped and read.
+pub fn word2vec_file(data: &[u8]) {
+    text_file("word2vec", data);
+/// A packed file: what it gives is no larger than it may be.
+pub fn packed_file(data: &[u8]) {
+    const MAX_BYTES: u64 = 1 << 20;
+    let path = std::env::temp_dir().join(format!("fuzz-{}.packed", std::process::id()));
+    std::fs::write(&path, data).expect("a temporary file can be written");
+    if let Ok(input) = (Input { max_unpacked_bytes: MAX_BYTES, ..Input::new(&path) }).unpacked()
+        && input.unpacked.is_some()
+    {
+        assert!(input.source().expect("what was unpacked can be opened").len_bytes() <= MAX_BYTES);
+    }
+    remove(&path);
+/// Both ways of reading give the same values.
+fn text_file(format: &str, data: &[u8]) {
     let path = std::env::temp_dir().join(format!("fuzz-{}.{format}", std::process::id()));
     std::fs::write(&path, data).expect("a temporary file can be written");
     let of = |io| Input { io, ..Input::new(&path) };
@@ -99,6 +130,9 @@ fn written(extension: &str, data: &[u8]) -> PathBuf {
     path
 }
 
+    if let Ok(detected) = readers::detect(&of(Io::Auto)) {
+        assert!(!detected.reason.is_empty());
+    }
 /// The values as bits, or nothing if they are refused.
 fn rows(format: &str, input: &Input) -> Option<Vec<u32>> {
     let format = format_called(format).expect("it is built in").with_defaults().expect("it needs no option");
