@@ -13,6 +13,7 @@ mod layering;
 #[cfg(target_os = "linux")]
 mod memory;
 mod odd_input;
+mod packed;
 mod regression;
 mod util;
 mod writers;
