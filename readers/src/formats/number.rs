@@ -28,12 +28,12 @@ pub(super) fn leading(text: &[u8]) -> Result<(f32, usize), NoValue> {
 }
 
 /// Powers of ten that f64 has exactly, as far as they are needed.
-const POWERS: [f64; 20] = [
+const POWERS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
-    1e19,
+    1e19, 1e20, 1e21, 1e22,
 ];
 
-/// The common case, several times faster: up to 19 digits without an exponent, whose first is at `start`. All digits are
+/// The common case, several times faster: up to 19 digits behind leading zeros and no exponent, from `start` on. All digits are
 /// one integer; it and its quotient with a power of ten are each rounded once to f64, so that the quotient is within two
 /// units of its last place. Unless the middle between two f32 is as near, all of that rounds to the one f32 to which the
 /// number itself rounds. Everything else is left to others.
@@ -50,11 +50,15 @@ fn plain(text: &[u8], start: usize) -> Option<(f32, usize)> {
         places = at - point;
         count += places;
     }
+    if count > 19 {
+        let zeros = text[start..at].iter().take_while(|byte| matches!(byte, b'0' | b'.'));
+        count -= zeros.filter(|&&byte| byte == b'0').count();
+    }
     if !(1..=19).contains(&count) || matches!(text.get(at), Some(b'e' | b'E')) {
         return None;
     }
     #[expect(clippy::cast_precision_loss, reason = "this is the first of the two roundings")]
-    let quotient = digits as f64 / POWERS[places];
+    let quotient = digits as f64 / POWERS.get(places)?;
     let below = quotient.to_bits() & 0x1fff_ffff;
     let is_safe = below.abs_diff(0x1000_0000) > SAFE_UNITS && (1e-37..1e38).contains(&quotient);
     if !is_safe && digits > 0 {
