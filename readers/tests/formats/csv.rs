@@ -6,7 +6,10 @@ use tempfile::tempdir;
 
 use super::{assert_refused, bits, open_with, read};
 
-fn open_text(text: &str, options: &str) -> Result<(Vec<f32>, Vec<u64>, Box<dyn Dataset>), readers::Error> {
+/// Values, ids, and what they are from.
+type Opened = (Vec<f32>, Vec<u64>, Box<dyn Dataset>);
+
+fn open_text(text: &str, options: &str) -> Result<Opened, readers::Error> {
     let dir = tempdir().unwrap();
     let path = dir.path().join("a.csv");
     std::fs::write(&path, text).unwrap();

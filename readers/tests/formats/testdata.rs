@@ -201,7 +201,7 @@ fn word_vectors() {
     }
     let (shape, values) = values_of("utf8-incomplete.bin", "word2vec", ignore);
     assert_eq!((shape, values[1]), ((3, 3), 0));
-    assert!((f32::from_bits(values[0]) + 0.707_106_8).abs() < 1e-6);
+    assert!((f32::from_bits(values[0]) + std::f32::consts::FRAC_1_SQRT_2).abs() < 1e-6);
 
     for (name, found) in [
         ("fasttext.bin", "a model of fastText"),
