@@ -14,6 +14,8 @@ mod layering;
 mod memory;
 mod odd_input;
 mod packed;
+mod plugin_crate;
+mod plugins;
 mod regression;
 mod util;
 mod writers;

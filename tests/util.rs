@@ -117,7 +117,12 @@ impl Output {
 }
 
 /// Runs a command to its end, and fails if that does not come.
-pub(crate) fn output(mut command: Command, stdin: &[u8]) -> Output {
+pub(crate) fn output(command: Command, stdin: &[u8]) -> Output {
+    output_within(command, stdin, HANGS_AFTER)
+}
+
+/// As [`output`], for a command that may take longer.
+pub(crate) fn output_within(mut command: Command, stdin: &[u8], limit: Duration) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let mut pipe = child.stdin.take().unwrap();
@@ -133,7 +138,7 @@ pub(crate) fn output(mut command: Command, stdin: &[u8]) -> Output {
             let mut bytes = Vec::new();
             err.read_to_end(&mut bytes).map(|_| bytes)
         });
-        let status = wait(&mut child).unwrap_or_else(|| panic!("it hangs: {command:?}"));
+        let status = wait_within(&mut child, limit).unwrap_or_else(|| panic!("it hangs: {command:?}"));
         let stderr = String::from_utf8(stderr.join().unwrap().unwrap()).unwrap();
         Output { code: status.code(), stdout: stdout.join().unwrap().unwrap(), stderr }
     })
@@ -141,13 +146,17 @@ pub(crate) fn output(mut command: Command, stdin: &[u8]) -> Output {
 
 /// Waits for the end; kills what has none.
 pub(crate) fn wait(child: &mut Child) -> Option<ExitStatus> {
+    wait_within(child, HANGS_AFTER)
+}
+
+fn wait_within(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     let start = Instant::now();
     let mut pause = Duration::from_micros(200);
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return Some(status);
         }
-        if start.elapsed() > HANGS_AFTER {
+        if start.elapsed() > limit {
             child.kill().unwrap();
             child.wait().unwrap();
             return None;

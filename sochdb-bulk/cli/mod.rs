@@ -3,6 +3,7 @@
 mod build_index;
 mod convert;
 mod info;
+mod plugins;
 mod query;
 mod run;
 mod shared;
@@ -38,6 +39,7 @@ Examples:
   sochdb-bulk info --index index.hnsw
   sochdb-bulk convert --input embeddings.npy --output embeddings.f32 --to-format raw_f32
   sochdb-bulk run pipeline.toml
+  sochdb-bulk plugins show npy
 
 Results go to standard output, everything else to standard error.
 Exit codes: 0 done, 1 the work failed, 2 refused before it began, 130 or 143 stopped by a signal.";
@@ -49,6 +51,7 @@ enum Command {
     Run(run::Args),
     Query(query::Args),
     Info(info::Args),
+    Plugins(plugins::Args),
 }
 
 /// Parses the command line, does what it says, and reports a failure. The `main` of every program that is this one with
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::execute(args, verbosity),
         Command::Query(args) => query::execute(args, verbosity),
         Command::Info(args) => info::execute(args),
+        Command::Plugins(args) => plugins::execute(args),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

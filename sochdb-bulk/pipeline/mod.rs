@@ -23,6 +23,7 @@ pub use plan::Plan;
 pub(crate) use run::threads_or_all;
 pub use run::{OutputReport, Report};
 pub use spec::{IfExists, Pipeline, RunOptions};
-pub(crate) use spec::{MAX_THREADS, is_stdio};
+pub(crate) use spec::{MAX_THREADS, SOURCE_OPTIONS, is_stdio};
 pub use stream::{IdSource, StreamInfo};
 pub use text::Text;
+pub(crate) use text::did_you_mean;

@@ -33,6 +33,9 @@ const RUN: [&str; 3] = ["threads", "batch_rows", "if_exists"];
 /// Keys of `[source]` that every format has.
 const SOURCE: [&str; 6] = ["path", "dim", "rows", "limit", "io", "type"];
 
+/// The same for people, who know where `type` is.
+pub(crate) const SOURCE_OPTIONS: [&str; 5] = ["path", "dim", "rows", "limit", "io"];
+
 /// What to do about an output that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]

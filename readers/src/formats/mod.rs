@@ -22,6 +22,7 @@ mod jsonl;
 mod jsonl_survey;
 #[cfg(feature = "arrow")]
 mod ipc;
+mod matrix;
 mod npy;
 mod npy_header;
 mod npy_literal;
@@ -52,6 +53,7 @@ pub use csv::Csv;
 pub use glove::Glove;
 pub use ids::{read_npy_ids, read_u64_ids};
 pub use jsonl::JsonLines;
+pub use matrix::{MatrixFile, MatrixLayout};
 pub use npy::Npy;
 pub use npy_header::{NpyHeader, npy_header, parse_npy_header};
 pub use npy_type::VoidType;
