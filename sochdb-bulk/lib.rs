@@ -44,3 +44,8 @@ pub mod stages;
 pub use cli::main;
 pub use error::{Failure, Kind};
 pub use inventory as __inventory;
+
+/// The code of docs/CONTRIBUTING.md is compiled and run with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/CONTRIBUTING.md")]
+struct Contributing;

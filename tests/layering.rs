@@ -149,7 +149,7 @@ fn the_registries_hold_exactly_what_is_built_in() {
     let vectors = "bvecs f16bin fbin fvecs i8bin ibin ivecs npy npz raw_f32 safetensors u8bin";
     assert_eq!(formats, vectors.split(' ').collect::<Vec<_>>());
     let stages: Vec<_> = sochdb_bulk::stages::all().iter().map(|stage| stage.name).collect();
-    assert_eq!(stages, ["ids", "normalize"]);
+    assert_eq!(stages, ["cast", "dedup", "filter", "ids", "limit", "normalize", "sample", "slice"]);
     let sinks: Vec<_> = sochdb_bulk::sinks::all().iter().map(|sink| sink.name).collect();
     let expected = [
         "arrow",

@@ -17,5 +17,6 @@ mod packed;
 mod plugin_crate;
 mod plugins;
 mod regression;
+mod stages;
 mod util;
 mod writers;

@@ -4,8 +4,11 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, make_array};
 use arrow_buffer::ScalarBuffer;
+use arrow_data::transform::MutableArrayData;
+
+use crate::BufferPool;
 
 /// The identifiers of the rows of a [`Batch`].
 #[derive(Debug, Clone)]
@@ -46,6 +49,8 @@ pub struct Origin {
 #[derive(Debug, Clone)]
 pub struct Batch {
     first_row: u64,
+    /// The number of every row, where they are not consecutive.
+    row_numbers: Option<ScalarBuffer<u64>>,
     dim: usize,
     values: ScalarBuffer<f32>,
     ids: Ids,
@@ -61,7 +66,7 @@ impl Batch {
     pub fn new(first_row: u64, dim: usize, values: ScalarBuffer<f32>, origin: Origin) -> Self {
         assert!(dim > 0, "vectors have at least one value");
         assert_eq!(values.len() % dim, 0, "{} values are not whole rows of {dim}", values.len());
-        Self { first_row, dim, values, ids: Ids::From(first_row), payload: None, origin }
+        Self { first_row, row_numbers: None, dim, values, ids: Ids::From(first_row), payload: None, origin }
     }
 
     /// The same rows with these ids.
@@ -116,8 +121,96 @@ impl Batch {
         self.values.len() / self.dim
     }
 
-    /// The numbers of the rows in the dataset.
+    /// The number in the dataset of the row at `position` of the batch.
+    ///
+    /// # Panics
+    /// If `position` is not a row of the batch, where rows were left out of it.
+    pub fn row_number(&self, position: usize) -> u64 {
+        match &self.row_numbers {
+            Some(numbers) => numbers[position],
+            None => self.first_row + position as u64,
+        }
+    }
+
+    /// The number in its file of the row at `position` of the batch, for errors that name a file and a row.
+    ///
+    /// # Panics
+    /// As [`Batch::row_number`].
+    pub fn origin_row(&self, position: usize) -> u64 {
+        self.origin.row + (self.row_number(position) - self.first_row)
+    }
+
+    /// Whether the rows have consecutive numbers: none was left out between them.
+    pub fn is_consecutive(&self) -> bool {
+        self.row_numbers.is_none()
+    }
+
+    /// The rows at `positions` of the batch alone, without a copy.
+    ///
+    /// # Panics
+    /// If these are not rows of the batch.
+    #[must_use]
+    pub fn slice(self, positions: Range<usize>) -> Self {
+        let (start, len) = (positions.start, positions.len());
+        if len == 0 {
+            // A batch without rows has no row number of its own.
+            return Self {
+                values: self.values.slice(0, 0),
+                ids: Ids::From(0),
+                row_numbers: None,
+                payload: None,
+                ..self
+            };
+        }
+        let origin = Origin { row: self.origin_row(start), file: self.origin.file.clone() };
+        Self {
+            first_row: self.row_number(start),
+            row_numbers: self.row_numbers.map(|numbers| numbers.slice(start, len)),
+            dim: self.dim,
+            values: self.values.slice(start * self.dim, len * self.dim),
+            ids: match self.ids {
+                Ids::From(first) => Ids::From(first + start as u64),
+                Ids::U64(ids) => Ids::U64(ids.slice(start, len)),
+            },
+            payload: self.payload.map(|payload| payload.slice(start, len)),
+            origin,
+        }
+    }
+
+    /// The rows at `positions` of the batch, which ascend: a slice where they are consecutive, else copies in a buffer of
+    /// `pool`. They keep their ids and their numbers in the dataset.
+    ///
+    /// # Panics
+    /// If these are not rows of the batch in ascending order.
+    #[must_use]
+    pub fn select(self, positions: &[usize], pool: &BufferPool) -> Self {
+        let first = positions.first().copied().unwrap_or_default();
+        let last = positions.last().map_or(first, |&last| last + 1);
+        if last - first == positions.len() {
+            return if positions.len() == self.rows() { self } else { self.slice(first..last) };
+        }
+        let mut values = pool.take(positions.len() * self.dim);
+        for (&position, out) in positions.iter().zip(values.chunks_exact_mut(self.dim)) {
+            out.copy_from_slice(&self.values[position * self.dim..(position + 1) * self.dim]);
+        }
+        let row_numbers: Vec<u64> = positions.iter().map(|&position| self.row_number(position)).collect();
+        let ids: Vec<u64> = positions.iter().map(|&position| self.ids.get(position)).collect();
+        Self {
+            first_row: self.row_number(first),
+            origin: Origin { row: self.origin_row(first), file: self.origin.file.clone() },
+            row_numbers: Some(row_numbers.into()),
+            dim: self.dim,
+            values: values.into(),
+            ids: Ids::U64(ids.into()),
+            payload: self.payload.map(|payload| selected(&payload, positions)),
+        }
+    }
+
+    /// The numbers of the rows in the dataset, from the first to the last; some are missing where rows were left out.
     pub fn row_range(&self) -> Range<u64> {
+        if let Some(&last) = self.row_numbers.as_ref().and_then(|numbers| numbers.last()) {
+            return self.first_row..last + 1;
+        }
         self.first_row..self.first_row + self.rows() as u64
     }
 
@@ -149,5 +242,68 @@ impl Batch {
     /// The values, for a [`crate::BufferPool`] to take back.
     pub fn into_values(self) -> ScalarBuffer<f32> {
         self.values
+    }
+}
+
+/// The rows at `positions` of all columns.
+fn selected(payload: &RecordBatch, positions: &[usize]) -> RecordBatch {
+    let columns = payload.columns().iter().map(|column| -> ArrayRef {
+        let data = column.to_data();
+        let mut kept = MutableArrayData::new(vec![&data], false, positions.len());
+        for &position in positions {
+            kept.try_extend(0, position, position + 1)
+                .expect("a part of a column is no larger than all of it");
+        }
+        make_array(kept.freeze())
+    });
+    let options = RecordBatchOptions::new().with_row_count(Some(positions.len()));
+    RecordBatch::try_new_with_options(payload.schema(), columns.collect(), &options)
+        .expect("the columns have their types and all the same length")
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Int64Array, StringArray};
+
+    use super::*;
+
+    fn batch() -> Batch {
+        let origin = Origin { file: Path::new("a.npy").into(), row: 100 };
+        let values: Vec<f32> = (0..10u8).map(f32::from).collect();
+        let names: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c", "d", "e"]));
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None, Some(3), Some(4), Some(5)]));
+        let payload = RecordBatch::try_from_iter([("name", names), ("number", numbers)]).unwrap();
+        Batch::new(7, 2, values.into(), origin).with_payload(payload)
+    }
+
+    #[test]
+    fn rows_keep_what_is_theirs() {
+        let pool = BufferPool::new();
+        let some = batch().select(&[1, 2, 4], &pool);
+        assert_eq!(&some.values()[..], [2.0, 3.0, 4.0, 5.0, 8.0, 9.0]);
+        assert_eq!(
+            [0, 1, 2].map(|at| (some.row_number(at), some.ids().get(at), some.origin_row(at))),
+            [(8, 8, 101), (9, 9, 102), (11, 11, 104)]
+        );
+        assert_eq!((some.row_range(), some.is_consecutive()), (8..12, false));
+        let payload = some.payload().unwrap();
+        assert_eq!(**payload.column(0), StringArray::from(vec!["b", "c", "e"]));
+        assert_eq!(**payload.column(1), Int64Array::from(vec![None, Some(3), Some(5)]));
+
+        let fewer = some.select(&[0, 2], &pool);
+        assert_eq!([0, 1].map(|at| (fewer.row_number(at), fewer.origin_row(at))), [(8, 101), (11, 104)]);
+        let last = fewer.slice(1..2);
+        assert_eq!((last.first_row(), last.origin_row(0), last.ids().get(0)), (11, 104, 11));
+        assert_eq!(last.payload().unwrap().num_rows(), 1);
+    }
+
+    #[test]
+    fn all_of_the_rows_and_none_of_them() {
+        let pool = BufferPool::new();
+        let all = batch().select(&[0, 1, 2, 3, 4], &pool);
+        assert_eq!((all.row_range(), all.is_consecutive()), (7..12, true));
+        let part = batch().select(&[2, 3], &pool);
+        assert_eq!((part.row_range(), part.is_consecutive(), part.origin_row(1)), (9..11, true, 103));
+        assert_eq!(batch().select(&[], &pool).rows(), 0);
     }
 }

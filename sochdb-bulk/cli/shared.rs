@@ -13,6 +13,7 @@ use crate::output::progress::Progress;
 use crate::output::stats::{self, Destination};
 use crate::output::{stdout, units};
 use crate::pipeline::{Cancel, IfExists, MAX_THREADS, Monitoring, Pipeline, Report, Text};
+use crate::stages::Dropped;
 
 /// What to read.
 #[derive(Debug, clap::Args)]
@@ -203,7 +204,13 @@ pub(super) fn run_pipeline(
         say(Verbosity::Verbose, verbosity, &line);
         plan.run(&monitoring)
     });
-    say(Verbosity::Normal, verbosity, &summary(&stats.write(outcome)?));
+    let report = stats.write(outcome)?;
+    for step in &report.steps {
+        for dropped in &step.dropped {
+            say(Verbosity::Normal, verbosity, &left_out(&step.r#type, dropped));
+        }
+    }
+    say(Verbosity::Normal, verbosity, &summary(&report));
     Ok(())
 }
 
@@ -244,6 +251,15 @@ impl Stats {
         let report = outcome?;
         written.map(|()| report)
     }
+}
+
+/// One line on the rows that a stage left out.
+fn left_out(stage: &str, dropped: &Dropped) -> String {
+    let named: Vec<_> = dropped.first_rows.iter().map(u64::to_string).collect();
+    let more = if dropped.rows > named.len() as u64 { ", ..." } else { "" };
+    let rows = if dropped.rows == 1 { "row" } else { "rows" };
+    let (count, reason) = (units::count(dropped.rows), dropped.reason);
+    format!("{stage}: left out {count} {rows} ({reason}): {rows} {}{more}", named.join(", "))
 }
 
 /// One line on what was done.

@@ -21,10 +21,7 @@ pub(crate) fn all_finite(batch: &Batch) -> Result<(), Failure> {
     let found = if value.is_nan() { "NaN" } else { "an infinity" };
     Err(Error::expected("a finite value", found)
         .in_file(&*batch.origin().file)
-        .at(Position::Value {
-            row: batch.origin().row + (bad / batch.dim()) as u64,
-            column: (bad % batch.dim()) as u64,
-        })
+        .at(Position::Value { row: batch.origin_row(bad / batch.dim()), column: (bad % batch.dim()) as u64 })
         .with_help("find out where it comes from (a failed embedding?) and remove or repair the row")
         .into())
 }

@@ -1,5 +1,6 @@
 //! The stream of a run, as both executors see it.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -31,12 +32,23 @@ impl Clock {
     }
 }
 
+/// How many stages take batches in any order: those before the first that needs order.
+pub(super) fn unordered(stages: &[(&'static str, Box<dyn Map>)]) -> usize {
+    stages.iter().position(|(_, stage)| stage.needs_order()).unwrap_or(stages.len())
+}
+
 /// The stream of a run: source and stages, without the sink.
 pub(super) struct Flow<'a> {
     dataset: &'a dyn Dataset,
     pub(super) scan: &'a Scan,
     stages: &'a [(&'static str, Box<dyn Map>)],
     pool: BufferPool,
+    /// How many of the stages see NaN and infinities, before the check.
+    unchecked: usize,
+    /// How many of the first stages never fail.
+    unfailing: usize,
+    /// How many of the stages take batches in any order.
+    unordered: usize,
     monitoring: &'a Monitoring,
     rows: AtomicU64,
     pub(super) source_clock: Clock,
@@ -49,6 +61,7 @@ impl<'a> Flow<'a> {
         dataset: &'a dyn Dataset,
         scan: &'a Scan,
         stages: &'a [(&'static str, Box<dyn Map>)],
+        (unchecked, unfailing): (usize, usize),
         monitoring: &'a Monitoring,
     ) -> Self {
         Self {
@@ -56,6 +69,9 @@ impl<'a> Flow<'a> {
             scan,
             stages,
             pool: BufferPool::new(),
+            unchecked,
+            unfailing,
+            unordered: unordered(stages),
             monitoring,
             rows: AtomicU64::new(0),
             source_clock: Clock::default(),
@@ -68,35 +84,63 @@ impl<'a> Flow<'a> {
         self.dataset.pieces(self.scan)
     }
 
-    /// The batches of a piece as they come to the sink: checked, and through all stages.
+    /// The batches of a piece, through all stages that take them in any order. Those without rows are left out.
     pub(super) fn batches<'b>(
         &'b self,
         piece: &Piece,
     ) -> Result<impl Iterator<Item = Result<Batch, Failure>> + 'b, Failure> {
         let mut batches = self.source_clock.time(|| self.dataset.read(self.scan, piece, &self.pool))?;
         Ok(std::iter::from_fn(move || {
-            if let Err(stopped) = self.monitoring.cancel.check() {
-                return Some(Err(stopped));
+            loop {
+                if let Err(stopped) = self.monitoring.cancel.check() {
+                    return Some(Err(stopped));
+                }
+                let batch = self.source_clock.time(|| batches.next())?;
+                let batch = batch.map_err(Failure::from);
+                match batch.and_then(|batch| self.through(0..self.unordered, batch)) {
+                    Ok(None) => {}
+                    Ok(Some(batch)) => return Some(Ok(batch)),
+                    Err(failure) => return Some(Err(failure)),
+                }
             }
-            let batch = self.source_clock.time(|| {
-                batches.next().map(|batch| {
-                    let batch = batch?;
-                    check::all_finite(&batch)?;
-                    Ok::<_, Failure>(batch)
-                })
-            });
-            batch.map(|batch| batch.and_then(|batch| self.through_stages(batch)))
         }))
     }
 
-    fn through_stages(&self, mut batch: Batch) -> Result<Batch, Failure> {
-        for ((_, stage), clock) in self.stages.iter().zip(&self.stage_clocks) {
+    /// A batch in order, through the stages that need order and those behind them; nothing if no row is left.
+    pub(super) fn in_order(&self, batch: Batch) -> Result<Option<Batch>, Failure> {
+        if self.unordered == self.stages.len() {
+            return Ok(Some(batch));
+        }
+        self.through(self.unordered..self.stages.len(), batch)
+    }
+
+    /// Whether no further row will come to the sink, and none that is left to read could be the reason of a failure: how
+    /// many rows were read too many depends on the size of the batches.
+    pub(super) fn is_full(&self) -> bool {
+        let unfailing = self.stages[..self.unfailing].iter().skip(self.unordered);
+        unfailing.into_iter().any(|(_, stage)| stage.is_full())
+    }
+
+    /// A batch through some stages; nothing if no row is left. The check is behind the unchecked stages.
+    fn through(&self, stages: Range<usize>, mut batch: Batch) -> Result<Option<Batch>, Failure> {
+        let check = |done: usize, batch: &Batch| -> Result<(), Failure> {
+            if done == self.unchecked { self.source_clock.time(|| check::all_finite(batch)) } else { Ok(()) }
+        };
+        if stages.start == 0 {
+            check(0, &batch)?;
+        }
+        for at in stages {
+            let (stage, clock) = (&self.stages[at].1, &self.stage_clocks[at]);
             let before = batch.values().clone();
             batch = clock.time(|| stage.map(batch, &self.pool))?;
             // Where the stage made new values, nobody else holds the old ones now.
             self.pool.put(before);
+            if batch.rows() == 0 {
+                return Ok(None);
+            }
+            check(at + 1, &batch)?;
         }
-        Ok(batch)
+        Ok(Some(batch))
     }
 
     /// The sink is done with a batch.

@@ -24,9 +24,10 @@ pub(super) fn run(flow: &Flow<'_>, threads: usize, writer: &mut dyn OrderedWrite
     if workers == 0 {
         for piece in &pieces {
             for batch in flow.batches(piece)? {
-                let batch = batch?;
-                flow.sink_clock.time(|| writer.append(&batch))?;
-                flow.done(batch);
+                append(flow, writer, batch?)?;
+                if flow.is_full() {
+                    return Ok(flow.rows_done());
+                }
             }
         }
         return Ok(flow.rows_done());
@@ -55,15 +56,24 @@ pub(super) fn run(flow: &Flow<'_>, threads: usize, writer: &mut dyn OrderedWrite
         let _guard = CloseOnPanic(&belt);
         let consumed = (|| {
             while let Some(batch) = belt.take() {
-                let batch = batch?;
-                flow.sink_clock.time(|| writer.append(&batch))?;
-                flow.done(batch);
+                append(flow, writer, batch?)?;
+                if flow.is_full() {
+                    break;
+                }
             }
             Ok(flow.rows_done())
         })();
         belt.close();
         consumed
     })
+}
+
+/// The next batch in order, through the stages that are left and into the sink.
+fn append(flow: &Flow<'_>, writer: &mut dyn OrderedWriter, batch: Batch) -> Result<(), Failure> {
+    let Some(batch) = flow.in_order(batch)? else { return Ok(()) };
+    flow.sink_clock.time(|| writer.append(&batch))?;
+    flow.done(batch);
+    Ok(())
 }
 
 /// Sends everybody home when a thread panics, so that nobody waits for what never comes; the scope passes the panic on.
@@ -266,7 +276,7 @@ mod tests {
     fn run_with(dataset: &Counting, threads: usize, enough: usize) -> (Result<u64, Failure>, Vec<u64>) {
         let (scan, monitoring) = (Scan { rows: 0..1000, batch_rows: 7 }, Monitoring::silent());
         let mut writer = Slow { taken: Vec::new(), enough };
-        let outcome = run(&Flow::new(dataset, &scan, &[], &monitoring), threads, &mut writer);
+        let outcome = run(&Flow::new(dataset, &scan, &[], (0, 0), &monitoring), threads, &mut writer);
         (outcome, writer.taken)
     }
 

@@ -10,7 +10,7 @@ use super::{Cancel, IfExists, Pipeline, StreamInfo};
 use crate::Failure;
 use crate::output::atomic::{check_not_input, check_target, is_same_place};
 use crate::sinks::AnySink;
-use crate::stages::Map;
+use crate::stages::{Map, NonFinite};
 
 /// About so many bytes of values make a batch where nobody says how many rows: large enough that the work on a batch
 /// outweighs passing it on, small enough to stay in a core's cache.
@@ -28,6 +28,10 @@ pub struct Plan {
     pub(super) dataset: Box<dyn Dataset>,
     pub(super) scan: Scan,
     pub(super) stages: Vec<(&'static str, Box<dyn Map>)>,
+    /// How many of the stages see NaN and infinities, before the check.
+    pub(super) unchecked: usize,
+    /// How many of the first stages never fail.
+    pub(super) unfailing: usize,
     pub(super) sink: Box<dyn AnySink>,
     pub(super) output: StreamInfo,
     pub(super) recipe: String,
@@ -99,6 +103,9 @@ impl Plan {
             stream = output;
             maps.push((stage.name(), map));
         }
+        let leading =
+            |other: NonFinite| stages.iter().take_while(|(stage, _)| stage.non_finite() >= other).count();
+        let (unchecked, unfailing) = (leading(NonFinite::Handled), leading(NonFinite::Passed));
         let sink_plan = sink.plan(&stream, threads).map_err(|e| text.locate(sink_span, e))?;
         notes.extend(sink_plan.notes.iter().cloned());
         let mut memory = sink_plan.memory;
@@ -122,6 +129,8 @@ impl Plan {
             name,
             scan,
             stages: maps,
+            unchecked,
+            unfailing,
             sink,
             output: stream,
             recipe,
@@ -135,7 +144,7 @@ impl Plan {
         })
     }
 
-    /// How many rows will be read, where that is known.
+    /// How many rows will come to the sink, where that is known.
     pub fn rows(&self) -> Option<u64> {
         self.output.rows.exact()
     }

@@ -7,10 +7,11 @@ use readers::Matrix;
 use readers::arrow_buffer::ScalarBuffer;
 use serde::Serialize;
 
-use super::flow::{Clock, Flow};
+use super::flow::{Clock, Flow, unordered};
 use super::{Monitoring, Plan, direct, ordered};
 use crate::Failure;
 use crate::sinks::{Finish, InOrder, SinkJob, Writer};
+use crate::stages::Dropped;
 
 /// What a run did.
 #[derive(Debug, Clone, Serialize)]
@@ -54,6 +55,9 @@ pub struct StepReport {
     pub kind: &'static str,
     /// Seconds of work, over all threads.
     pub busy_secs: f64,
+    /// Rows that a stage left out because something is wrong with them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<Dropped>,
 }
 
 /// A file that was written.
@@ -114,12 +118,15 @@ impl Plan {
         if self.skipped.is_some() {
             return Ok(report);
         }
-        let flow = Flow::new(&*self.dataset, &self.scan, &self.stages, monitoring);
+        let flow =
+            Flow::new(&*self.dataset, &self.scan, &self.stages, (self.unchecked, self.unfailing), monitoring);
         let job = SinkJob { input: self.output.clone(), matrix, recipe: self.recipe.clone() };
         let mut writer = self.sink.open(job)?;
-        if self.output.rows.exact().is_none()
-            && let Writer::Positional(positional) = writer
-        {
+        // A row's place in the output is its number in the source only where no row is missing before it.
+        let needs_order = self.output.rows.exact().is_none()
+            || self.output.drops_rows
+            || unordered(&self.stages) < self.stages.len();
+        if needs_order && let Writer::Positional(positional) = writer {
             writer = Writer::Ordered(Box::new(InOrder::new(positional)));
         }
         progress.begin("reading", self.rows());
@@ -155,7 +162,8 @@ impl Plan {
 
     /// The wanted rows as one matrix, where the source has them so and no stage changes them.
     fn matrix(&self) -> Option<Matrix> {
-        let all = self.dataset.matrix().filter(|_| self.output.values_untouched)?;
+        let all =
+            self.dataset.matrix().filter(|_| self.output.values_untouched && !self.output.drops_rows)?;
         let first = usize::try_from(self.scan.rows.start).ok()?.checked_mul(all.dim)?;
         let rows = usize::try_from(self.output.rows.exact()?).ok()?;
         let values: ScalarBuffer<f32> = all.values.slice(first, rows.checked_mul(all.dim)?);
@@ -167,10 +175,14 @@ impl Plan {
             r#type: name.to_owned(),
             kind,
             busy_secs: clock.secs(),
+            dropped: Vec::new(),
         };
         let source = step("source", self.dataset.info().format, &flow.source_clock);
         let stages = self.stages.iter().zip(&flow.stage_clocks);
-        let stages = stages.map(|((name, _), clock)| step("stage", name, clock));
+        let stages = stages.map(|((name, stage), clock)| StepReport {
+            dropped: stage.dropped(),
+            ..step("stage", name, clock)
+        });
         let sink = step("sink", self.sink.name(), &flow.sink_clock);
         std::iter::once(source).chain(stages).chain([sink]).collect()
     }

@@ -22,6 +22,11 @@ pub struct StreamInfo {
     pub source: Arc<Path>,
     /// How many rows.
     pub rows: Rows,
+    /// A bound of the number of rows, where one is known.
+    pub rows_bound: Option<u64>,
+    /// Whether rows of the source may have been left out, other than behind the last: the number of a row in the source then
+    /// is not its position in the stream.
+    pub drops_rows: bool,
     /// The number that the first row has in the source.
     pub first_row: u64,
     /// How many rows the source has, whether they are all wanted or not.
@@ -46,6 +51,8 @@ impl StreamInfo {
         Self {
             source: source.into(),
             rows,
+            rows_bound: rows.exact(),
+            drops_rows: false,
             first_row,
             source_rows: info.rows,
             dim: info.dim,
@@ -59,6 +66,17 @@ impl StreamInfo {
 
     /// Whether the id of every row is its position in the stream, counted from 0.
     pub fn ids_are_positions(&self) -> bool {
-        self.ids == IdSource::RowNumbers && self.first_row == 0
+        self.ids == IdSource::RowNumbers && self.first_row == 0 && !self.drops_rows
+    }
+
+    /// So many rows at most come, where that is known.
+    pub fn most_rows(&self) -> Option<u64> {
+        self.rows.exact().or(self.rows_bound)
+    }
+
+    /// The stream behind a stage that leaves out nobody knows how many rows.
+    #[must_use]
+    pub fn with_rows_dropped(self) -> Self {
+        Self { rows: Rows::Unknown, rows_bound: self.most_rows(), drops_rows: true, ..self }
     }
 }

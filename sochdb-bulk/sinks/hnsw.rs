@@ -137,6 +137,7 @@ impl Sink for Hnsw {
             let message = format!("expected at most {} rows for one index, found {rows}", index::MAX_ROWS);
             return Err(Failure::refused(message).with_help("build several indexes, with `rows` for each"));
         }
+        let rows = input.most_rows().unwrap_or_default();
         // Ids once as they come, once sorted to find duplicates.
         let ids = if input.ids_are_positions() { 0 } else { rows * 8 * 2 };
         let codes = self.codes != Codes::None;
@@ -280,12 +281,17 @@ fn build_failure(error: &BuildError, input: &StreamInfo, cancel: &Cancel) -> Fai
     match (error, cancel.check()) {
         (BuildError::Cancelled, Err(stopped)) => stopped,
         (BuildError::Row(invalid), _) => {
-            let row = input.first_row + invalid.row;
-            Failure::failed(format!("{}: row {row}: {}", input.source.display(), invalid.reason))
+            let (row, kept) = (input.first_row + invalid.row, of_kept(input));
+            Failure::failed(format!("{}: row {row}{kept}: {}", input.source.display(), invalid.reason))
                 .with_help("scale the vectors down, or remove the row")
         }
         _ => Failure::failed(format!("{}: {error}", input.source.display())),
     }
+}
+
+/// Where rows were left out, the sink counts those that came.
+fn of_kept(input: &StreamInfo) -> &'static str {
+    if input.drops_rows { " (counted without those that were left out)" } else { "" }
 }
 
 /// Fails if two rows have one id: search could not tell them apart.
@@ -297,7 +303,7 @@ fn refuse_duplicates(ids: &[u64], input: &StreamInfo) -> Result<(), Failure> {
     };
     let mut rows = (input.first_row..).zip(ids).filter(|&(_, &id)| id == twice).map(|(row, _)| row);
     let (first, second) = (rows.next().unwrap_or_default(), rows.next().unwrap_or_default());
-    let found = format!("found id {twice} at rows {first} and {second}");
+    let found = format!("found id {twice} at rows {first} and {second}{}", of_kept(input));
     let file = input.ids_file.as_ref().unwrap_or(&input.source).display();
     Err(Failure::failed(format!("{file}: expected another id for each row, {found}"))
         .with_help("remove one of the rows, or leave the ids away to number the rows"))

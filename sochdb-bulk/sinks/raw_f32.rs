@@ -117,7 +117,7 @@ impl Sink for RawF32Sink {
                     "write to a folder of its own: the ids of a raw file are in ids.u64 beside it",
                 ));
             }
-            plan.memory.push(("ids", input.rows.exact().unwrap_or_default().saturating_mul(8)));
+            plan.memory.push(("ids", input.most_rows().unwrap_or_default().saturating_mul(8)));
             plan.notes.push(format!("the ids go into {}", ids.display()));
         }
         Ok(plan)

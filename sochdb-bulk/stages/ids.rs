@@ -8,7 +8,7 @@ use readers::{Batch, BufferPool, Ids as BatchIds, Input, Io, Source};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Map, Stage};
+use super::{Map, NonFinite, Stage};
 use crate::Failure;
 use crate::pipeline::{IdSource, StreamInfo};
 
@@ -44,6 +44,10 @@ impl Stage for Ids {
 
     fn replaces_ids(&self) -> bool {
         true
+    }
+
+    fn non_finite(&self) -> NonFinite {
+        NonFinite::Passed
     }
 
     fn memory_bytes(&self, input: &StreamInfo) -> u64 {
@@ -106,9 +110,14 @@ struct Counted {
 
 impl Map for Counted {
     fn map(&self, batch: Batch, _pool: &BufferPool) -> Result<Batch, Failure> {
-        let first = batch.first_row().checked_add(self.offset);
-        let first = first.ok_or_else(|| Failure::failed("ids go past the largest u64"))?;
-        Ok(batch.with_ids(BatchIds::From(first)))
+        let too_large = || Failure::failed("ids go past the largest u64");
+        let last = batch.row_range().end.checked_add(self.offset).ok_or_else(too_large)?;
+        if batch.is_consecutive() {
+            let first = last - batch.rows() as u64;
+            return Ok(batch.with_ids(BatchIds::From(first)));
+        }
+        let ids: Vec<u64> = (0..batch.rows()).map(|at| batch.row_number(at) + self.offset).collect();
+        Ok(batch.with_ids(BatchIds::U64(ids.into())))
     }
 }
 
@@ -118,13 +127,18 @@ struct Listed {
 
 impl Map for Listed {
     fn map(&self, batch: Batch, _pool: &BufferPool) -> Result<Batch, Failure> {
-        let (first, rows) = (batch.first_row(), batch.rows());
-        let start = usize::try_from(first).unwrap_or(usize::MAX);
-        if start.checked_add(rows).is_none_or(|end| end > self.ids.len()) {
-            let found = format!("{} ids, too few for row {}", self.ids.len(), first + rows as u64 - 1);
+        let range = batch.row_range();
+        let start = usize::try_from(range.start).unwrap_or(usize::MAX);
+        if range.end > self.ids.len() as u64 {
+            let found = format!("{} ids, too few for row {}", self.ids.len(), range.end - 1);
             return Err(Failure::failed(format!("expected one id for each row, found {found}")));
         }
-        let ids = self.ids.slice(start, rows);
+        let ids = if batch.is_consecutive() {
+            self.ids.slice(start, batch.rows())
+        } else {
+            let offset = |at| usize::try_from(batch.row_number(at) - range.start).unwrap_or(usize::MAX);
+            (0..batch.rows()).map(|at| self.ids[start + offset(at)]).collect::<Vec<u64>>().into()
+        };
         Ok(batch.with_ids(BatchIds::U64(ids)))
     }
 }

@@ -1,7 +1,14 @@
 //! Stages: what happens to batches between source and sink. One file each; a new one is a file and a line here.
 
+mod cast;
+mod dedup;
+mod dropped;
+mod filter;
 mod ids;
+mod limit;
 mod normalize;
+mod sample;
+mod slice;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,8 +19,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::de::ValueDeserializer;
 
+pub use cast::{Cast, Overflow, To};
+pub use dedup::{By, Dedup};
+pub use dropped::Dropped;
+pub use filter::{Fault, Filter, OnError};
 pub use ids::Ids;
+pub use limit::Limit;
 pub use normalize::{Norm, Normalize, ZeroRows};
+pub use sample::Sample;
+pub use slice::Slice;
 
 use crate::Failure;
 use crate::pipeline::StreamInfo;
@@ -43,6 +57,11 @@ pub trait Stage: DeserializeOwned + Serialize + JsonSchema + fmt::Debug + Send +
         false
     }
 
+    /// What becomes of rows with NaN or infinities.
+    fn non_finite(&self) -> NonFinite {
+        NonFinite::Refused
+    }
+
     /// The memory that the stage keeps for the whole run, in bytes; what it takes for a batch is counted anyway.
     fn memory_bytes(&self, input: &StreamInfo) -> u64 {
         let _ = input;
@@ -56,13 +75,43 @@ pub trait Stage: DeserializeOwned + Serialize + JsonSchema + fmt::Debug + Send +
     fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Box<dyn Map>), Failure>;
 }
 
-/// What a stage does to a batch. Batches come from any thread and in any order; rows and their order stay.
+/// What becomes of rows with NaN or infinities in a stage. The runner refuses such rows before the first stage that wants
+/// none of them, or before the sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NonFinite {
+    /// The stage computes with values and wants none of them.
+    Refused,
+    /// The stage takes them, and may fail at rows or report them.
+    Handled,
+    /// The stage takes them, neither fails nor reports: reading may end early behind it, since rows that were read too many
+    /// change nothing.
+    Passed,
+}
+
+/// What a stage does to a batch. Batches come from any thread and in any order, unless it needs order. Rows may be left
+/// out (with [`Batch::select`]; [`StreamInfo::drops_rows`] says so); those that stay keep their order.
 pub trait Map: Send + Sync {
     /// The batch that goes on. Values that change go into a buffer of `pool`, once.
     ///
     /// # Errors
     /// The row that cannot go on, and why.
     fn map(&self, batch: Batch, pool: &BufferPool) -> Result<Batch, Failure>;
+
+    /// Whether what becomes of a row depends on the rows before it. Batches come in the order of the rows then, one at a
+    /// time, to this stage and all behind it.
+    fn needs_order(&self) -> bool {
+        false
+    }
+
+    /// Whether no further row will go on, so that reading may end. For stages that need order.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// The rows that were left out and that a person should hear of, by reason.
+    fn dropped(&self) -> Vec<Dropped> {
+        Vec::new()
+    }
 }
 
 /// [`Stage`] without the associated constants.
@@ -75,6 +124,8 @@ pub trait AnyStage: fmt::Debug + Send + Sync {
     fn inputs(&self) -> Vec<PathBuf>;
     /// As [`Stage::replaces_ids`].
     fn replaces_ids(&self) -> bool;
+    /// As [`Stage::non_finite`].
+    fn non_finite(&self) -> NonFinite;
     /// As [`Stage::memory_bytes`].
     fn memory_bytes(&self, input: &StreamInfo) -> u64;
     /// As [`Stage::build`].
@@ -101,6 +152,10 @@ impl<T: Stage> AnyStage for T {
 
     fn replaces_ids(&self) -> bool {
         Stage::replaces_ids(self)
+    }
+
+    fn non_finite(&self) -> NonFinite {
+        Stage::non_finite(self)
     }
 
     fn memory_bytes(&self, input: &StreamInfo) -> u64 {

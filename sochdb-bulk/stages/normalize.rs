@@ -94,7 +94,7 @@ impl Map for Normalize {
             } else {
                 return Err(Error::expected("a vector that can be normalized", "all zeros")
                     .in_file(&*batch.origin().file)
-                    .at(Position::Row(batch.origin().row + row as u64))
+                    .at(Position::Row(batch.origin_row(row)))
                     .with_help("remove the row, or let such rows pass with `zero = \"keep\"`")
                     .into());
             }
