@@ -43,8 +43,9 @@ impl Header {
             0x0e => DType::F64,
             _ => {
                 let found = format!("{code:#04x}");
-                return Err(Error::expected("a type of IDX (0x08, 0x09, 0x0b to 0x0e)", found)
-                    .at(Position::Byte(2)));
+                return Err(
+                    Error::expected("a type of IDX (0x08, 0x09, 0x0b to 0x0e)", found).at(Position::Byte(2))
+                );
             }
         };
         let Some(sizes) = head.get(4..4 + 4 * usize::from(count)) else {
