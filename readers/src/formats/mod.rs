@@ -44,6 +44,7 @@ mod zip;
 pub use fbin::{F16bin, Fbin, I8bin, Ibin, U8bin};
 #[cfg(feature = "arrow")]
 pub use self::arrow::Arrow;
+#[cfg(feature = "arrow")]
 pub use self::arrow_stream::ArrowStream;
 #[cfg(feature = "parquet")]
 pub use self::parquet::Parquet;
