@@ -1,12 +1,13 @@
 //! What Arrow's files and streams have in common: messages of record batches at places that are known.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_buffer::{Buffer, ScalarBuffer};
 use arrow_ipc::convert::try_fb_to_schema;
-use arrow_ipc::reader::FileDecoder;
+use arrow_ipc::reader::{FileDecoder, RecordBatchDecoder};
 use arrow_ipc::{Block, Endianness, MessageHeader, MetadataVersion, root_as_message};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 
@@ -181,6 +182,7 @@ pub(super) fn header_at(source: &Source, place: Place) -> Result<Vec<u8>, Error>
 pub(super) struct IpcDataset {
     info: DatasetInfo,
     source: Source,
+    schema: SchemaRef,
     decoder: FileDecoder,
     batches: Vec<Place>,
     /// The first row of each batch, and the end.
@@ -243,7 +245,7 @@ impl IpcDataset {
             size_bytes: source.len_bytes(),
             notes,
         };
-        let mut dataset = Self { info, source, decoder, batches, starts, converter, in_place: None };
+        let mut dataset = Self { info, source, schema, decoder, batches, starts, converter, in_place: None };
         dataset.info.dim = dataset.dimension(input)?;
         dataset.converter.dim = dataset.info.dim;
         dataset.in_place = dataset.map_in_place();
@@ -301,16 +303,37 @@ impl IpcDataset {
         let in_place = columns.vector.layout == Layout::FixedList && columns.payload.is_empty();
         let bytes = bytes_of(&self.source, place, in_place)?;
         let rows = self.starts[number + 1] - self.starts[number];
-        let table = contained(WHAT, || {
-            let table = self.decoder.read_record_batch(&block, &bytes).map_err(|e| undecodable(&e))?;
-            table.ok_or_else(|| Error::expected("a record batch", "a message of another kind"))
-        });
+        let table = if in_place {
+            self.table_in_place(place, &bytes)
+        } else {
+            contained(WHAT, || {
+                let table = self.decoder.read_record_batch(&block, &bytes).map_err(|e| undecodable(&e))?;
+                table.ok_or_else(|| Error::expected("a record batch", "a message of another kind"))
+            })
+        };
         let table = table.map_err(|error| error.at(Position::Part(format!("record batch {number}"))))?;
         if table.num_rows() as u64 != rows {
             return Err(Error::expected(format!("{rows} rows"), table.num_rows())
                 .at(Position::Part(format!("record batch {number}"))));
         }
         Ok(table)
+    }
+
+    /// A record batch whose body stays where it is. Its header is copied first, as it is trusted once it was checked.
+    fn table_in_place(&self, place: Place, bytes: &Buffer) -> Result<RecordBatch, Error> {
+        let header = header_at(&self.source, place)?;
+        let roots = self.converter.columns.roots();
+        contained(WHAT, || {
+            let message = root_as_message(&header).map_err(|e| Error::malformed(one_line(&e.to_string())))?;
+            let batch = message.header_as_record_batch();
+            let batch =
+                batch.ok_or_else(|| Error::expected("a record batch", "a message of another kind"))?;
+            let body = bytes.slice(place.header_bytes as usize);
+            let (schema, version, none) = (Arc::clone(&self.schema), message.version(), HashMap::new());
+            RecordBatchDecoder::try_new(&body, batch, schema, &none, &version)
+                .and_then(|decoder| decoder.with_projection(Some(&roots)).read_record_batch())
+                .map_err(|e| undecodable(&e))
+        })
     }
 
     /// The batch that holds a row.
