@@ -9,7 +9,7 @@ use readers::{BufferPool, Input, Io, Scan, format_called};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets. A folder `corpus/NAME` holds the inputs of each.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 15] = [
     ("npy_header", npy_header),
     ("npy_file", npy_file),
     ("raw_f32_sidecar", raw_f32_sidecar),
@@ -17,11 +17,9 @@ pub const TARGETS: [Target; 7] = [
     ("vecs_file", vecs_file),
     ("safetensors_file", safetensors_file),
     ("npz_file", npz_file),
-pub const TARGETS: [Target; 6] = [
     ("parquet_file", parquet_file),
     ("arrow_file", arrow_file),
     ("arrow_stream", arrow_stream),
-pub const TARGETS: [Target; 8] = [
     ("jsonl_file", jsonl_file),
     ("csv_file", csv_file),
     ("glove_file", glove_file),
@@ -41,7 +39,6 @@ pub fn npy_file(data: &[u8]) {
     both_ways("npy", data);
     let path = written("npy", data);
     let of = |io| Input { io, ..Input::new(&path) };
-    assert_eq!(rows("npy", &of(Io::Mmap)), rows("npy", &of(Io::Read)));
     assert_eq!(read_npy_ids(&of(Io::Mmap)).ok(), read_npy_ids(&of(Io::Read)).ok());
     remove(&path);
 }
@@ -78,9 +75,6 @@ pub fn raw_f32_sidecar(data: &[u8]) {
     }
 }
 
-/// Mapped and read, a file gives the same rows, or is refused.
-fn both_ways(format: &str, data: &[u8]) {
-    let path = written(format, data);
 /// A whole Parquet file.
 pub fn parquet_file(data: &[u8]) {
     both_ways("parquet", data);
@@ -89,38 +83,53 @@ pub fn parquet_file(data: &[u8]) {
 /// A whole Arrow file, mapped and read: both ways give the same.
 pub fn arrow_file(data: &[u8]) {
     both_ways("arrow", data);
+}
+
 /// A whole Arrow stream, mapped and read: both ways give the same.
 pub fn arrow_stream(data: &[u8]) {
     both_ways("arrow_stream", data);
+}
+
 /// A file of JSON Lines, mapped and read.
 pub fn jsonl_file(data: &[u8]) {
-    text_file("jsonl", data);
+    both_ways("jsonl", data);
+}
+
 /// A file of CSV, mapped and read.
 pub fn csv_file(data: &[u8]) {
-    text_file("csv", data);
+    both_ways("csv", data);
+}
+
 /// A file of GloVe's text, mapped and read.
 pub fn glove_file(data: &[u8]) {
-    text_file("glove", data);
+    both_ways("glove", data);
+}
+
 /// A file of word2vec, text or binary, mapped and read.
 pub fn word2vec_file(data: &[u8]) {
-    text_file("word2vec", data);
+    both_ways("word2vec", data);
+}
+
 /// A packed file: what it gives is no larger than it may be.
 pub fn packed_file(data: &[u8]) {
     const MAX_BYTES: u64 = 1 << 20;
-    let path = std::env::temp_dir().join(format!("fuzz-{}.packed", std::process::id()));
-    std::fs::write(&path, data).expect("a temporary file can be written");
+    let path = written("packed", data);
     if let Ok(input) = (Input { max_unpacked_bytes: MAX_BYTES, ..Input::new(&path) }).unpacked()
         && input.unpacked.is_some()
     {
         assert!(input.source().expect("what was unpacked can be opened").len_bytes() <= MAX_BYTES);
     }
     remove(&path);
-/// Both ways of reading give the same values.
-fn text_file(format: &str, data: &[u8]) {
-    let path = std::env::temp_dir().join(format!("fuzz-{}.{format}", std::process::id()));
-    std::fs::write(&path, data).expect("a temporary file can be written");
+}
+
+/// Mapped and read, a file gives the same rows, or is refused.
+fn both_ways(format: &str, data: &[u8]) {
+    let path = written(format, data);
     let of = |io| Input { io, ..Input::new(&path) };
     assert_eq!(rows(format, &of(Io::Mmap)), rows(format, &of(Io::Read)));
+    if let Ok(detected) = readers::detect(&of(Io::Auto)) {
+        assert!(!detected.reason.is_empty());
+    }
     remove(&path);
 }
 
@@ -130,9 +139,6 @@ fn written(extension: &str, data: &[u8]) -> PathBuf {
     path
 }
 
-    if let Ok(detected) = readers::detect(&of(Io::Auto)) {
-        assert!(!detected.reason.is_empty());
-    }
 /// The values as bits, or nothing if they are refused.
 fn rows(format: &str, input: &Input) -> Option<Vec<u32>> {
     let format = format_called(format).expect("it is built in").with_defaults().expect("it needs no option");

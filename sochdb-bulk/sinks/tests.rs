@@ -53,6 +53,8 @@ fn info(rows: Rows, ids: IdSource, payload: Option<SchemaRef>) -> StreamInfo {
         ids,
         ids_file: None,
         payload,
+        drops_rows: false,
+        rows_bound: None,
         values_untouched: true,
     }
 }

@@ -17,11 +17,11 @@ mod dense;
 mod fbin;
 mod glove;
 mod ids;
+#[cfg(feature = "arrow")]
+mod ipc;
 mod json;
 mod jsonl;
 mod jsonl_survey;
-#[cfg(feature = "arrow")]
-mod ipc;
 mod matrix;
 mod npy;
 mod npy_header;
@@ -41,7 +41,6 @@ mod word2vec;
 mod words;
 mod zip;
 
-pub use fbin::{F16bin, Fbin, I8bin, Ibin, U8bin};
 #[cfg(feature = "arrow")]
 pub use self::arrow::Arrow;
 #[cfg(feature = "arrow")]
@@ -51,6 +50,7 @@ pub use self::parquet::Parquet;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 pub use columns::{All, BytesType, ColumnOptions, PayloadColumns};
 pub use csv::Csv;
+pub use fbin::{F16bin, Fbin, I8bin, Ibin, U8bin};
 pub use glove::Glove;
 pub use ids::{read_npy_ids, read_u64_ids};
 pub use jsonl::JsonLines;

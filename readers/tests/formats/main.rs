@@ -19,10 +19,10 @@ mod sidecar;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 mod tables;
 mod testdata;
-mod unpack;
-mod vecs;
 #[cfg(all(feature = "arrow", feature = "parquet"))]
 mod testdata_tables;
+mod unpack;
+mod vecs;
 mod words;
 
 use std::path::Path;
