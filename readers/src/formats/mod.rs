@@ -5,6 +5,8 @@ mod arrow;
 #[cfg(feature = "arrow")]
 mod arrow_stream;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
+mod column_text;
+#[cfg(any(feature = "arrow", feature = "parquet"))]
 mod column_values;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 mod columns;
