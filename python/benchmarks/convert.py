@@ -65,7 +65,7 @@ class Files:
         else:
             index = pyarrow.array(np.arange(0, self.rows.size + 1, dim, np.int32))
             vectors = pyarrow.ListArray.from_arrays(index, flat)
-        return pyarrow.table({"id": np.arange(len(self.rows)), "embedding": vectors})
+        return pyarrow.table({"embedding": vectors})
 
     def make_default_parquet(self, path):
         import pyarrow.parquet
@@ -95,8 +95,8 @@ class Files:
 
     def make_a_jsonl(self, path):
         with path.open("w") as file:
-            for i, row in enumerate(self.rows[:20_000].astype(float).tolist()):
-                file.write(json.dumps({"id": i, "embedding": row}) + "\n")
+            for row in self.rows[:20_000].astype(float).tolist():
+                file.write(json.dumps({"embedding": row}) + "\n")
 
 
 # Name, input, extension of the output, arguments of ours.
@@ -197,7 +197,7 @@ def pyarrow_write(source, output):
 
     rows = np.load(source)
     vectors = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(rows.ravel()), rows.shape[1])
-    table = pyarrow.table({"id": np.arange(len(rows)), "vector": vectors})
+    table = pyarrow.table({"vector": vectors})
     pyarrow.parquet.write_table(table, output, use_dictionary=False, compression="none")
 
 
