@@ -40,6 +40,13 @@ def arguments():
     add("-m", type=int, default=16, help="M: neighbours of a row; default: %(default)s")
     add("-e", "--ef-construction", type=int, default=100, help="default: %(default)s")
     add("-t", "--threads", type=int, default=2, help="default: %(default)s")
+    add(
+        "--warm-mib",
+        type=int,
+        default=0,
+        metavar="MIB",
+        help="memory to touch before each build, for virtual machines whose host takes freed pages back; default: none",
+    )
     add("--rounds", type=int, default=3, help="default: %(default)s")
     add("--binary", default="target/release/sochdb-bulk", metavar="FILE", help="default: %(default)s")
     add(
@@ -70,6 +77,8 @@ def measure(args, program, base, queries):
     results = {rows: {"rows": rows, "builds": [], "recall": {}} for rows in args.sizes}
     for number in range(args.rounds):
         for rows, result in results.items():
+            if args.warm_mib:
+                warm(args.warm_mib)
             build = program.build(
                 base, args.metric, args.m, args.ef_construction, args.threads, ["--rows", f"0..{rows}", *more]
             )
@@ -92,6 +101,12 @@ def measure(args, program, base, queries):
     for result in results.values():
         result["relative"] = round(per_n_log_n(result) / first, 3)
     return list(results.values())
+
+
+def warm(mib_to_touch):
+    """Makes the host of a virtual machine back so much memory: where it takes freed pages back, the first touch of a page
+    can cost several times as much as it does otherwise, and only large builds touch many."""
+    np.ones(mib_to_touch << 17)
 
 
 def per_n_log_n(result):
