@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use rayon::prelude::*;
+
 use super::nearest::Near;
 
 /// Rows that share a lock.
@@ -55,7 +57,7 @@ impl Reservoirs {
         let stripe =
             || Mutex::new(Stripe { lists: vec![Near::ZERO; STRIPE_ROWS * places], lens: [0; STRIPE_ROWS] });
         Self {
-            stripes: (0..positions.div_ceil(STRIPE_ROWS)).map(|_| stripe()).collect(),
+            stripes: (0..positions.div_ceil(STRIPE_ROWS)).into_par_iter().map(|_| stripe()).collect(),
             bounds: (0..positions).map(|_| AtomicI32::new(i32::MAX)).collect(),
             wanted,
             places,
