@@ -153,13 +153,14 @@ fn a_printed_pipeline_builds_the_same_bytes() {
     let dir = dir();
     dir.write("ids.bin", ids_bytes(&(0..300).map(|id| id * 7 + 1).collect::<Vec<_>>()));
     dir.write("with \"quotes\" and ü.npy", dir.read("a.npy"));
-    let tables: [&[&str]; 6] = [
+    let tables: [&[&str]; 7] = [
         &["-i", "a.npy"],
         &["-i", "a.npy", "--metric", "l2", "-m", "7", "-e", "33", "--seed", "5", "-t", "3"],
         &["-i", "a.npy", "--ids", "ids.bin", "--rows", "17..250", "--io", "read"],
         &["-i", "a.f32", "-d", "8", "-f", "raw", "--batch-size", "7", "--if-exists", "error"],
         &["-i", "a.npy", "--rows", "100..", "--seed", "9223372036854775807"],
         &["-i", "with \"quotes\" and ü.npy", "--rows", "..50"],
+        &["-i", "a.npy", "--rows", "10..250", "--limit", "90"],
     ];
     for options in tables {
         let words: Vec<&str> = ["build-index", "-o", "o.hnsw"].iter().chain(options).copied().collect();
@@ -536,6 +537,20 @@ fn convert_keeps_every_bit() {
     let header = std::str::from_utf8(&back[10..128]).unwrap().trim_end();
     assert_eq!(header, "{'descr': '<f4', 'fortran_order': False, 'shape': (500, 7), }");
     assert_eq!(dir.names(), ["a.npy", "b.f32", "b.json", "c.npy"]);
+}
+
+#[test]
+fn a_limit_keeps_the_first_rows() {
+    let dir = Dir::new();
+    let all = values(5, 40, 3);
+    dir.write("a.npy", npy_f32(3, &all));
+    for (flags, rows) in
+        [("--limit 7", 0..7), ("--rows 5..20 --limit 7", 5..12), ("--limit 4000", 0..40), ("--limit 0", 0..0)]
+    {
+        dir.ok(&format!("convert -i a.npy -o b.npy {flags}"));
+        let expected = le_bytes(&all[rows.start * 3..rows.end * 3]);
+        assert_eq!(difference(&dir.read("b.npy")[128..], &expected), None, "{flags}");
+    }
 }
 
 #[test]

@@ -39,6 +39,10 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "FROM..TO")]
     rows: Option<String>,
 
+    /// At most so many rows, the first ones
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+
     /// How the bytes come in: mapped where that is possible, or read
     #[arg(long, value_name = "WAY", value_parser = parse_io, default_value = "auto", hide_default_value = true)]
     io: Io,
@@ -140,6 +144,9 @@ pub(super) fn source_table(
     }
     if let Some(rows) = &input.rows {
         source.insert("rows".to_owned(), rows.as_str().into());
+    }
+    if let Some(limit) = input.limit {
+        source.insert("limit".to_owned(), i64::try_from(limit).unwrap_or(i64::MAX).into());
     }
     match input.io {
         Io::Auto => None,
