@@ -7,12 +7,10 @@ use serde::Deserialize;
 
 use super::csv_columns::{Columns, Role};
 use super::csv_records::{Fields, Records, guess_delimiter, is_list, list_values};
+use super::row_dataset::RowDataset;
 use super::rows::{FoundRows, Parse};
 use super::{number, text};
-use crate::{
-    Batches, BufferPool, DType, Dataset, DatasetInfo, Error, Format, Input, Piece, Position, Probe, Rows,
-    Scan, Score,
-};
+use crate::{DType, Dataset, DatasetInfo, Error, Format, Input, Position, Probe, Rows, Score};
 
 /// Values between delimiters: one column for each value of a vector, or one column of lists such as "[0.1, -0.2]".
 ///
@@ -84,7 +82,9 @@ impl Format for Csv {
             size_bytes: found.len_bytes(),
             notes,
         };
-        Ok(Box::new(CsvDataset { info, found, columns: Arc::new(columns), delimiter }))
+        let columns = Arc::new(columns);
+        let parser = move || Parser { columns: Arc::clone(&columns), delimiter, ids: Vec::new() };
+        Ok(Box::new(RowDataset { info, found, parser }))
     }
 }
 
@@ -127,34 +127,6 @@ fn looks_like_records(probe: &Probe<'_>) -> bool {
     let is_value = |field: &Vec<u8>| number::whole(field).is_ok();
     first.len() == second.len()
         && (second.iter().any(|field| is_list(field)) || first.len() > 1 && second.iter().any(is_value))
-}
-
-#[derive(Debug)]
-struct CsvDataset {
-    info: DatasetInfo,
-    found: FoundRows<Records>,
-    columns: Arc<Columns>,
-    delimiter: u8,
-}
-
-impl Dataset for CsvDataset {
-    fn info(&self) -> &DatasetInfo {
-        &self.info
-    }
-
-    fn pieces(&self, scan: &Scan) -> Vec<Piece> {
-        self.found.pieces(scan)
-    }
-
-    fn read<'a>(&'a self, scan: &Scan, piece: &Piece, pool: &'a BufferPool) -> Result<Batches<'a>, Error> {
-        let columns = Arc::clone(&self.columns);
-        let parser = Parser { columns, delimiter: self.delimiter, ids: Vec::new() };
-        self.found.batches(scan, piece, pool, self.info.dim, parser)
-    }
-
-    fn check_unchanged(&self) -> Result<(), Error> {
-        self.found.check_unchanged()
-    }
 }
 
 struct Parser {

@@ -3,12 +3,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::row_dataset::RowDataset;
 use super::rows::{FoundRows, Lines};
 use super::words::{self, WordParser, Words, dim_of_sample, trailing_numbers};
 use super::{text, word2vec};
-use crate::{
-    Batches, BufferPool, DType, Dataset, DatasetInfo, Error, Format, Input, Piece, Probe, Rows, Scan, Score,
-};
+use crate::{DType, Dataset, DatasetInfo, Error, Format, Input, Probe, Rows, Score};
 
 /// How many rows are looked at for the dimension: a word may hold spaces, all words hardly do.
 const SAMPLE_ROWS: usize = 1000;
@@ -72,31 +71,8 @@ impl Format for Glove {
             size_bytes: found.len_bytes(),
             notes,
         };
-        Ok(Box::new(GloveDataset { info, found }))
-    }
-}
-
-#[derive(Debug)]
-struct GloveDataset {
-    info: DatasetInfo,
-    found: FoundRows<Lines>,
-}
-
-impl Dataset for GloveDataset {
-    fn info(&self) -> &DatasetInfo {
-        &self.info
-    }
-
-    fn pieces(&self, scan: &Scan) -> Vec<Piece> {
-        self.found.pieces(scan)
-    }
-
-    fn read<'a>(&'a self, scan: &Scan, piece: &Piece, pool: &'a BufferPool) -> Result<Batches<'a>, Error> {
-        let parser = WordParser::new(self.info.payload.clone(), false);
-        self.found.batches(scan, piece, pool, self.info.dim, parser)
-    }
-
-    fn check_unchanged(&self) -> Result<(), Error> {
-        self.found.check_unchanged()
+        let schema = info.payload.clone();
+        let parser = move || WordParser::new(schema.clone(), false);
+        Ok(Box::new(RowDataset { info, found, parser }))
     }
 }

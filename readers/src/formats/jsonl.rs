@@ -7,12 +7,10 @@ use serde::Deserialize;
 
 use super::json::{Cursor, base64_values, path_text};
 use super::jsonl_survey::{Columns, survey};
+use super::row_dataset::RowDataset;
 use super::rows::{FoundRows, Lines, Parse};
 use super::text;
-use crate::{
-    Batches, BufferPool, DType, Dataset, DatasetInfo, Error, Format, Input, Piece, Position, Probe, Rows,
-    Scan, Score,
-};
+use crate::{DType, Dataset, DatasetInfo, Error, Format, Input, Position, Probe, Rows, Score};
 
 /// JSON Lines: every line is an array of numbers, or an object that holds one. Blank lines are passed over.
 ///
@@ -78,33 +76,9 @@ impl Format for JsonLines {
             size_bytes: found.len_bytes(),
             notes,
         };
-        Ok(Box::new(JsonDataset { info, found, columns: Arc::new(columns) }))
-    }
-}
-
-#[derive(Debug)]
-struct JsonDataset {
-    info: DatasetInfo,
-    found: FoundRows<Lines>,
-    columns: Arc<Columns>,
-}
-
-impl Dataset for JsonDataset {
-    fn info(&self) -> &DatasetInfo {
-        &self.info
-    }
-
-    fn pieces(&self, scan: &Scan) -> Vec<Piece> {
-        self.found.pieces(scan)
-    }
-
-    fn read<'a>(&'a self, scan: &Scan, piece: &Piece, pool: &'a BufferPool) -> Result<Batches<'a>, Error> {
-        let parser = Parser { columns: Arc::clone(&self.columns), ids: Vec::new() };
-        self.found.batches(scan, piece, pool, self.info.dim, parser)
-    }
-
-    fn check_unchanged(&self) -> Result<(), Error> {
-        self.found.check_unchanged()
+        let columns = Arc::new(columns);
+        let parser = move || Parser { columns: Arc::clone(&columns), ids: Vec::new() };
+        Ok(Box::new(RowDataset { info, found, parser }))
     }
 }
 

@@ -34,6 +34,7 @@ mod number;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod raw_f32;
+mod row_dataset;
 mod rows;
 mod safetensors;
 mod sidecar;
