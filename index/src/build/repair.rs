@@ -124,50 +124,73 @@ fn connect_level(
 
 /// A walk against the links, from where they lead to.
 struct BackWalk {
-    /// Of each node the nodes that link to it, one after the other.
-    sources: Vec<u32>,
-    starts: Vec<usize>,
     /// Whether a way leads from the node to the entry point.
     leads_back: Vec<bool>,
+    /// The links of nodes that had to be left to the last: where each leads to, and whose it is. Ascending.
+    links: Vec<(u32, u32)>,
     queue: Vec<u32>,
 }
 
 impl BackWalk {
-    fn new(layer: &Layer) -> Self {
-        let nodes = layer.view().len();
-        let mut starts = vec![0; nodes + 2];
-        for &neighbour in layer.neighbours.iter().filter(|&&neighbour| neighbour != NONE) {
-            starts[neighbour as usize + 2] += 1;
-        }
-        for node in 2..starts.len() {
-            starts[node] += starts[node - 1];
-        }
-        // `starts[node + 1]` is where the next source of the node goes, and in the end where those of the next begin.
-        let mut sources = vec![0; starts[nodes + 1]];
-        for node in (0u32..).take(nodes) {
-            for &neighbour in layer.view().neighbours(node) {
-                let next = &mut starts[neighbour as usize + 1];
-                sources[*next] = node;
-                *next += 1;
+    /// From where a way leads to the entry point.
+    ///
+    /// Most links have one in the other direction beside them, so nearly all nodes are met by those. Only the few that
+    /// are not need a list of links by where they lead to.
+    fn to_entry(layer: &Layer, entry: u32) -> Self {
+        let view = layer.view();
+        let nodes = || (0u32..).take(view.len());
+        let mut back = Self { leads_back: vec![false; view.len()], links: Vec::new(), queue: Vec::new() };
+        back.walk_mutual(entry, view);
+        for node in nodes() {
+            if back.is_next(node, view) {
+                back.walk_mutual(node, view);
             }
         }
-        Self { sources, starts, leads_back: vec![false; nodes], queue: Vec::new() }
-    }
-
-    /// From where a way leads to the entry point.
-    fn to_entry(layer: &Layer, entry: u32) -> Self {
-        let mut back = Self::new(layer);
-        back.to(entry);
+        let left: Vec<u32> = nodes().filter(|&node| !back.leads_back[node as usize]).collect();
+        let links = left.iter().flat_map(|&node| view.neighbours(node).iter().map(move |&to| (to, node)));
+        back.links = links.collect();
+        back.links.sort_unstable();
+        for node in left {
+            if back.is_next(node, view) {
+                back.to(node);
+            }
+        }
         back
     }
 
-    /// From `slot` a way leads back; so it does from all that lead to it.
+    /// Whether a node is not known to lead back, and links to one that is.
+    fn is_next(&self, node: u32, view: LayerView<'_>) -> bool {
+        let leads_back = |node: u32| self.leads_back[node as usize];
+        !leads_back(node) && view.neighbours(node).iter().any(|&to| leads_back(to))
+    }
+
+    /// From `slot` a way leads back; so it does from all nodes to which a way over links in both directions leads.
+    fn walk_mutual(&mut self, slot: u32, view: LayerView<'_>) {
+        self.leads_back[slot as usize] = true;
+        self.queue.push(slot);
+        while let Some(slot) = self.queue.pop() {
+            let unmet = |back: &Self, node: u32| !back.leads_back[node as usize];
+            for &node in view.neighbours(slot) {
+                if unmet(self, node) {
+                    prefetch(view.neighbours_with_filling(node));
+                }
+            }
+            for &node in view.neighbours(slot) {
+                if unmet(self, node) && view.neighbours(node).contains(&slot) {
+                    self.leads_back[node as usize] = true;
+                    self.queue.push(node);
+                }
+            }
+        }
+    }
+
+    /// From `slot` a way leads back; so it does from all nodes that were left to the last and lead to it.
     fn to(&mut self, slot: u32) {
         self.leads_back[slot as usize] = true;
         self.queue.push(slot);
         while let Some(slot) = self.queue.pop() {
-            for at in self.starts[slot as usize]..self.starts[slot as usize + 1] {
-                let source = self.sources[at];
+            let first = self.links.partition_point(|&(to, _)| to < slot);
+            for &(_, source) in self.links[first..].iter().take_while(|&&(to, _)| to == slot) {
                 if !std::mem::replace(&mut self.leads_back[source as usize], true) {
                     self.queue.push(source);
                 }
@@ -282,5 +305,55 @@ fn insert_link(layer: &mut Layer, from: u32, spare: usize, slot: u32, input: &Bu
     } else {
         list[spare..place].rotate_left(1);
         list[place - 1] = slot;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::level::hash;
+
+    /// Lists of two places: some links lead both ways, most do not.
+    fn layer(nodes: u32, seed: u64) -> Layer {
+        let mut neighbours = Vec::new();
+        for node in 0..nodes {
+            let draw =
+                |i: u64| u32::try_from(hash(seed, u64::from(node) * 2 + i) % u64::from(nodes)).unwrap();
+            match hash(!seed, node.into()) % 4 {
+                0 => neighbours.extend([NONE, NONE]),
+                1 => neighbours.extend([(node + 1) % nodes, NONE]),
+                2 => neighbours.extend([(node + nodes - 1) % nodes, draw(0)]),
+                _ => neighbours.extend([draw(0), draw(1)]),
+            }
+        }
+        Layer { rows: None, down: None, neighbours, stride: 2 }
+    }
+
+    #[test]
+    fn a_walk_back_meets_all_from_which_a_way_leads() {
+        let mut met = 0;
+        for seed in 0..200 {
+            let layer = layer(60, seed);
+            let back = BackWalk::to_entry(&layer, 7);
+            for node in 0..60 {
+                let mut walk = Walk::new(60);
+                walk.from(node, None, &layer);
+                assert_eq!(back.leads_back[node as usize], walk.has_reached(7), "seed {seed}, node {node}");
+                met += usize::from(walk.has_reached(7));
+            }
+        }
+        assert!((1_000..11_000).contains(&met), "{met}");
+    }
+
+    #[test]
+    fn a_chain_of_links_in_one_direction_is_walked_back() {
+        let nodes = 10_000;
+        let ahead = (1..nodes).chain([NONE]).collect();
+        let layer = Layer { rows: None, down: None, neighbours: ahead, stride: 1 };
+        assert!(BackWalk::to_entry(&layer, nodes - 1).leads_back.iter().all(|&leads_back| leads_back));
+        assert_eq!(
+            BackWalk::to_entry(&layer, 0).leads_back.iter().filter(|&&leads_back| leads_back).count(),
+            1
+        );
     }
 }
