@@ -31,8 +31,9 @@ pub(super) struct Chooser<'a> {
     codes: CodesView<'a>,
     /// Distances in codes for an exact distance of 1.
     unit: f64,
-    /// How far distances in codes are off, in all but the worst hundredth of a sample.
-    margin: i32,
+    /// How far distances in codes are off, in all but the worst hundredth of a sample: as a multiple of the square root
+    /// of the distance, which the error of a difference of codes grows with, but for inner products by itself.
+    error: f64,
 }
 
 /// A candidate, perhaps with its exact distance.
@@ -76,27 +77,47 @@ impl<'a> Chooser<'a> {
             // Distances in codes are minus twice the product.
             Metric::Ip => 2.0 * scale * scale,
         };
-        let mut chooser = Self { input, codes, unit, margin: 0 };
-        chooser.margin = chooser.sampled_margin();
+        let mut chooser = Self { input, codes, unit, error: 0.0 };
+        chooser.error = chooser.sampled_error();
         chooser
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "rows are fewer than 2^31")]
-    fn sampled_margin(&self) -> i32 {
+    fn sampled_error(&self) -> f64 {
         let rows = self.input.rows.matrix.rows() as u64;
         if rows == 0 {
-            return 0;
+            return 0.0;
         }
         let draw = |i| (hash(self.input.params.seed ^ 0x6d61_7267, i) % rows) as u32;
-        let mut errors: Vec<i32> = (0..SAMPLE_PAIRS)
+        let is_product = self.input.params.metric == Metric::Ip;
+        let mut errors: Vec<f64> = (0..SAMPLE_PAIRS)
             .map(|i| {
                 let (a, b) = (draw(2 * i), draw(2 * i + 1));
                 let by_codes = self.codes.distances_of(a, [b; 4])[0];
-                by_codes.saturating_sub(self.in_codes(self.exact(a, b))).saturating_abs()
+                let exact = self.in_codes(self.exact(a, b));
+                let error = f64::from(by_codes) - f64::from(exact);
+                error.abs() / if is_product { 1.0 } else { f64::from(exact.max(1)).sqrt() }
             })
             .collect();
-        errors.sort_unstable();
-        errors[errors.len() * 99 / 100].saturating_add(1)
+        errors.sort_unstable_by(f64::total_cmp);
+        errors[errors.len() * 99 / 100]
+    }
+
+    /// How far a distance in codes may be off: of two codes that are rounded, each value adds a sixth at any distance.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "it saturates; a dimension"
+    )]
+    fn margin(&self, distance: i32) -> i32 {
+        let margin = match self.input.params.metric {
+            Metric::Ip => self.error,
+            Metric::L2 | Metric::Cosine => {
+                let rounding = self.input.rows.matrix.dim() as f64 / 6.0;
+                self.error * f64::from(distance.max(0)).sqrt() + rounding
+            }
+        };
+        (margin as i32).saturating_add(1)
     }
 
     /// An exact distance as one in codes.
@@ -220,7 +241,8 @@ impl<'a> Chooser<'a> {
         let is_product = self.input.params.metric == Metric::Ip;
         let itself = if is_product { self.codes.distances_of(of, [of; 4])[0] } else { 0 };
         let to_base = limit(offer.distance.into(), itself.into(), alpha) as i32;
-        let (surely, possibly) = (to_base.saturating_sub(self.margin), to_base.saturating_add(self.margin));
+        let margin = self.margin(to_base);
+        let (surely, possibly) = (to_base.saturating_sub(margin), to_base.saturating_add(margin));
         for group in kept.chunks(4) {
             // A group of fewer is filled up with its first.
             let rows = std::array::from_fn(|i| group.get(i).unwrap_or(&group[0]).row);
