@@ -88,13 +88,13 @@ fn graphs_are_the_ones_of_earlier_versions() {
     let found = [digests(BUILDERS[1], small), digests(BUILDERS[1], large)];
     let expected = [
         [
-            (Metric::L2, 0xf435_b9e5_5161_4c01),
-            (Metric::Cosine, 0xd6bd_f4c3_b6b5_d2cd),
+            (Metric::L2, 0xe5c8_6d5e_6760_ff7a),
+            (Metric::Cosine, 0x785e_00c3_c912_f421),
             (Metric::Ip, 0xf7df_0216_c9fd_20b8),
         ],
         [
-            (Metric::L2, 0x79b5_fe31_9b7a_1f5d),
-            (Metric::Cosine, 0xde65_b793_ab85_d308),
+            (Metric::L2, 0xd031_5bc1_5e81_876a),
+            (Metric::Cosine, 0xc82e_3461_1c92_c106),
             (Metric::Ip, 0xc871_623f_c66a_588f),
         ],
     ];
@@ -116,8 +116,8 @@ fn files_are_the_ones_of_earlier_versions() {
         [small.1, small.2, large.1, large.2].map(|bytes| xxh3_64(&bytes))
     });
     let expected = [
-        [0x48f6_dca5_271b_dac4, 0x0678_84cd_e73f_9c93, 0xdf22_4883_8835_8438, 0x9d18_bdaa_b617_ca3f],
-        [0x9bee_a719_354c_0d39, 0xcdba_6e17_8e65_6362, 0x0edf_94fc_03ba_ce00, 0x8a9b_52c9_86e9_8325],
+        [0x48f6_dca5_271b_dac4, 0x0678_84cd_e73f_9c93, 0x0a2e_2953_385e_ffd1, 0x833d_f5f0_e276_ce78],
+        [0x9bee_a719_354c_0d39, 0xcdba_6e17_8e65_6362, 0x0802_9dad_be6d_3b61, 0x39aa_3a68_8c74_f9d2],
         [0xe35e_e8d2_243b_b5c5, 0x8324_5b51_f52a_c953, 0x029f_b284_4c03_017f, 0x2ba4_0dd0_a158_6ff2],
     ];
     assert_eq!(found, expected, "{found:#x?}");

@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::columns::ColumnSearch;
+use super::groups::{self, GroupedLeaders, heads_of, nearest_columns};
 use super::packed::Panels;
 use crate::build::{Monitor, Stopped};
 use crate::codes::CodesView;
@@ -20,6 +20,10 @@ pub(super) const MAX_LEAF_ROWS: usize = 1024;
 /// Cells of fewer rows are put together.
 const MIN_LEAF_ROWS: usize = 64;
 
+/// The most leaders that every row is compared with; of more, it is compared with those of near groups. Fewer are too
+/// near each other: on sentence embeddings, 1,000 leaders in groups make a fourth round necessary.
+const MAX_COMPARED: usize = 1500;
+
 /// The most leaders of one split: more cells than this need a second one.
 const MAX_LEADERS: usize = 2000;
 
@@ -27,7 +31,7 @@ const MAX_LEADERS: usize = 2000;
 const MAX_DEPTH: usize = 12;
 
 /// Rows that find their leaders at a time.
-const ROWS_A_TASK: usize = 48;
+pub(super) const ROWS_A_TASK: usize = 48;
 
 /// Carves positions into leaves.
 #[derive(Clone, Copy)]
@@ -39,10 +43,12 @@ pub(super) struct Carver<'a, R> {
 }
 
 /// The memory of the first split, in bytes: for each row `fanout` leaders, the places in `fanout` cells (of which vectors
-/// hold up to twice as many) and its draw; for each thread the distances of a task.
+/// hold up to twice as many) and its draw; for each thread the distances of a task; and what groups of leaders take.
 pub(super) fn memory_bytes(rows: u64, fanout: u64, threads: u64) -> u64 {
     let distances = (MAX_LEADERS * ROWS_A_TASK * 4) as u64;
-    rows * (fanout * (4 + 8) + 20) + threads * distances
+    let are_grouped = rows * fanout / LEAF_ROWS as u64 > MAX_COMPARED as u64;
+    let groups = if are_grouped { groups::memory_bytes(fanout) } else { 0 };
+    rows * (fanout * (4 + 8) + 20) + threads * distances + groups
 }
 
 impl<R: Fn(u32) -> u32 + Sync> Carver<'_, R> {
@@ -67,7 +73,7 @@ impl<R: Fn(u32) -> u32 + Sync> Carver<'_, R> {
         }
         let wanted = (positions.len() * fanout).div_ceil(LEAF_ROWS);
         let leaders = draw(&positions, wanted.clamp(2, MAX_LEADERS).max(fanout), seed);
-        let cells = self.assign(&positions, &leaders, fanout);
+        let cells = self.assign(&positions, &leaders, fanout, seed);
         // Rows that nearly all have one nearest leader are as good as equal, and no split will part them.
         let is_hopeless =
             |cell: &[u32]| depth == MAX_DEPTH || (fanout == 1 && cell.len() > positions.len() / 4 * 3);
@@ -95,33 +101,42 @@ impl<R: Fn(u32) -> u32 + Sync> Carver<'_, R> {
         leaves
     }
 
-    /// The cell of each leader: the positions that have it among their `fanout` nearest.
-    fn assign(&self, positions: &[u32], leaders: &[u32], fanout: usize) -> Vec<Vec<u32>> {
-        let Self { codes, row, .. } = self;
+    /// The cell of each leader: the positions that have it among their `fanout` nearest. Cells of near leaders stand
+    /// together where there are many.
+    fn assign(&self, positions: &[u32], leaders: &[u32], fanout: usize, seed: u64) -> Vec<Vec<u32>> {
         let fanout = fanout.min(leaders.len());
+        if leaders.len() <= MAX_COMPARED {
+            return cells(positions, &self.nearest(positions, leaders, fanout), leaders.len());
+        }
+        let heads = draw(leaders, heads_of(leaders.len()), hash(seed, u64::MAX));
+        let mut groups = cells(leaders, &self.nearest(leaders, &heads, 1), heads.len());
+        let rows = |of: &[u32]| of.iter().map(|&position| (self.row)(position)).collect::<Vec<_>>();
+        groups.iter_mut().for_each(|group| *group = rows(group));
+        let grouped = GroupedLeaders::new(self.codes, &rows(&heads), &groups);
+        cells(positions, &grouped.nearest(positions, fanout, &self.row, self.monitor), leaders.len())
+    }
+
+    /// The `fanout` nearest leaders of each position, by number.
+    fn nearest(&self, positions: &[u32], leaders: &[u32], fanout: usize) -> Vec<u32> {
         let mut panels = Panels::default();
-        panels.pack(*codes, leaders.iter().map(|&leader| row(leader)));
-        let mut nearest = vec![0u32; positions.len() * fanout];
-        let tasks = nearest.par_chunks_mut(ROWS_A_TASK * fanout).zip(positions.par_chunks(ROWS_A_TASK));
-        tasks.for_each_init(ColumnSearch::default, |search, (nearest, positions)| {
-            if self.monitor.is_cancelled() {
-                return;
-            }
-            let rows = positions.iter().map(|&position| row(position));
-            search.search(*codes, rows, &panels, fanout, |i, found| {
-                for (nearest, near) in nearest[i * fanout..].iter_mut().zip(found) {
-                    *nearest = near.position();
-                }
-            });
-        });
-        let mut cells = vec![Vec::new(); leaders.len()];
-        for (nearest, &position) in nearest.chunks_exact(fanout).zip(positions) {
-            for &leader in nearest {
-                cells[leader as usize].push(position);
+        panels.pack(self.codes, leaders.iter().map(|&leader| (self.row)(leader)));
+        nearest_columns(self.codes, positions, &panels, fanout, &self.row)
+    }
+}
+
+/// The positions that have each leader among their nearest, of which each has the same number. Leaders from `leaders` on
+/// are none.
+fn cells(positions: &[u32], nearest: &[u32], leaders: usize) -> Vec<Vec<u32>> {
+    let mut cells = vec![Vec::new(); leaders];
+    let fanout = nearest.len().checked_div(positions.len()).unwrap_or(0).max(1);
+    for (nearest, &position) in nearest.chunks_exact(fanout).zip(positions) {
+        for &leader in nearest {
+            if let Some(cell) = cells.get_mut(leader as usize) {
+                cell.push(position);
             }
         }
-        cells
     }
+    cells
 }
 
 fn distinct(mut positions: Vec<u32>) -> Vec<u32> {

@@ -7,6 +7,7 @@
 mod carve;
 mod choose;
 mod columns;
+mod groups;
 mod leaf;
 mod level;
 mod link;

@@ -23,6 +23,9 @@ impl Near {
     /// Fills places of which nobody asks what is in them.
     pub(super) const ZERO: Self = Self(0);
 
+    /// Behind all pairs.
+    pub(super) const FARTHEST: Self = Self(u64::MAX);
+
     #[inline]
     pub(super) fn new(distance: i32, position: u32) -> Self {
         Self(u64::from(distance.cast_unsigned() ^ (1 << 31)) << 32 | u64::from(position))
