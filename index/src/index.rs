@@ -5,7 +5,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::beam::Candidate;
-use crate::codes::{CodesView, Quantizer, stride_bytes};
+use crate::codes::{CodesView, Quantizer, stride_bytes, used_bytes};
 use crate::copies::CopiesView;
 use crate::file::{Corrupt, Header, OpenError, Sections};
 use crate::graph::{GraphAccess, LayerView, positions};
@@ -106,7 +106,8 @@ impl Index {
     fn codes(&self) -> Option<CodesView<'_>> {
         let (_, right, bytes) = self.sections.codes()?;
         let stride_bytes = stride_bytes(self.dim());
-        Some(CodesView { bytes, left: &[], right, stride_bytes, products: self.distance.products() })
+        let (used_bytes, products) = (used_bytes(self.dim()), self.distance.products());
+        Some(CodesView { bytes, left: &[], right, stride_bytes, used_bytes, products })
     }
 
     fn copies(&self) -> CopiesView<'_> {

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 pub(crate) use quantizer::Quantizer;
 
-use crate::distance::products::{LINE_BYTES, Products};
+use crate::distance::products::{LINE_BYTES, Products, TILE_STEP};
 use crate::mmap::AnonymousBytes;
 use crate::vectors::Rows;
 use crate::{Metric, Params};
@@ -27,6 +27,11 @@ fn factor(rows: &impl Rows, row: u32) -> f32 {
 /// Bytes of a row of codes.
 pub(crate) fn stride_bytes(dim: usize) -> usize {
     dim.next_multiple_of(LINE_BYTES)
+}
+
+/// Bytes of a row of codes that hold codes, in whole steps of a tile: those behind them are all the code 0.
+pub(crate) fn used_bytes(dim: usize) -> usize {
+    dim.next_multiple_of(TILE_STEP)
 }
 
 /// What a row adds to its distances.
@@ -60,6 +65,7 @@ pub(crate) struct Codes {
     left: Vec<i32>,
     right: Vec<i32>,
     stride_bytes: usize,
+    used_bytes: usize,
     products: &'static Products,
 }
 
@@ -84,7 +90,8 @@ impl Codes {
                 (*left, *right) = (terms.left, terms.right);
             }
         });
-        Self { quantizer, are_faithful: false, bytes, left, right, stride_bytes, products }
+        let used_bytes = used_bytes(matrix.dim());
+        Self { quantizer, are_faithful: false, bytes, left, right, stride_bytes, used_bytes, products }
     }
 
     pub(crate) fn view(&self) -> CodesView<'_> {
@@ -93,6 +100,7 @@ impl Codes {
             left: &self.left,
             right: &self.right,
             stride_bytes: self.stride_bytes,
+            used_bytes: self.used_bytes,
             products: self.products,
         }
     }
@@ -106,6 +114,7 @@ pub(crate) struct CodesView<'a> {
     pub(crate) left: &'a [i32],
     pub(crate) right: &'a [i32],
     pub(crate) stride_bytes: usize,
+    pub(crate) used_bytes: usize,
     pub(crate) products: &'static Products,
 }
 

@@ -20,7 +20,7 @@ fn ahead(
     })
 }
 
-/// Rows of signed codes, one after the other, filled up with zeros to whole tiles.
+/// Rows of signed codes, one after the other, filled up with zeros to whole tiles. Of each only those bytes that hold codes.
 #[derive(Debug, Default)]
 pub(super) struct TileRows {
     codes: Vec<i8>,
@@ -32,7 +32,7 @@ impl TileRows {
     /// Copies the codes of some rows.
     pub(super) fn pack(&mut self, codes: CodesView<'_>, rows: impl ExactSizeIterator<Item = u32> + Clone) {
         let padded = rows.len().next_multiple_of(TILE_ROWS);
-        self.stride = codes.stride_bytes;
+        self.stride = codes.used_bytes;
         self.codes.resize(padded * self.stride, 0);
         self.terms.clear();
         for (row, out) in ahead(codes, rows).zip(self.codes.chunks_exact_mut(self.stride)) {
@@ -58,10 +58,11 @@ pub(super) fn values_from<const N: usize>(values: &[i32], first: usize) -> &[i32
 /// Columns of codes plus 128, in panels.
 #[derive(Debug, Default)]
 pub(super) struct Panels {
-    codes: Vec<u8>,
+    codes: Vec<[u8; GROUP]>,
     terms: Vec<i32>,
     columns: usize,
-    panel_bytes: usize,
+    /// Groups of all columns of a panel.
+    panel_groups: usize,
 }
 
 /// One of [`Panels`].
@@ -80,15 +81,24 @@ impl Panels {
     pub(super) fn pack(&mut self, codes: CodesView<'_>, rows: impl ExactSizeIterator<Item = u32> + Clone) {
         self.columns = rows.len();
         let padded = self.columns.next_multiple_of(TILE_COLUMNS);
-        self.panel_bytes = codes.stride_bytes * TILE_COLUMNS;
-        self.codes.resize(padded * codes.stride_bytes, 0);
+        self.panel_groups = codes.used_bytes / GROUP * TILE_COLUMNS;
+        self.codes.resize(padded * codes.used_bytes / GROUP, [0; GROUP]);
         self.terms.clear();
-        for (column, row) in ahead(codes, rows).enumerate() {
-            self.terms.push(codes.right[row as usize]);
-            let panel = &mut self.codes[column / TILE_COLUMNS * self.panel_bytes..][..self.panel_bytes];
-            let groups = panel.chunks_exact_mut(GROUP * TILE_COLUMNS);
-            for (group, codes) in groups.zip(codes.row(row).chunks_exact(GROUP)) {
-                group[column % TILE_COLUMNS * GROUP..][..GROUP].copy_from_slice(codes);
+        let mut rows = ahead(codes, rows);
+        // Four columns at a time: what they write stands together.
+        while let Some(first) = rows.next() {
+            let column = self.terms.len();
+            self.terms.push(codes.right[first as usize]);
+            let mut four = [first; 4];
+            for (place, row) in four[1..].iter_mut().zip(&mut rows) {
+                *place = row;
+                self.terms.push(codes.right[row as usize]);
+            }
+            let panel = &mut self.codes[column / TILE_COLUMNS * self.panel_groups..][..self.panel_groups];
+            let groups = panel.chunks_exact_mut(TILE_COLUMNS);
+            let [a, b, c, d] = four.map(|row| codes.row(row).as_chunks::<GROUP>().0);
+            for (group, (((&a, &b), &c), &d)) in groups.zip(a.iter().zip(b).zip(c).zip(d)) {
+                group[column % TILE_COLUMNS..][..4].copy_from_slice(&[a, b, c, d]);
             }
         }
         // Columns past the last are whatever they were: no tile counts them.
@@ -102,7 +112,7 @@ impl Panels {
 
     /// The panels, first column first.
     pub(super) fn iter(&self) -> impl Iterator<Item = Panel<'_>> {
-        let codes = self.codes.chunks_exact(self.panel_bytes.max(1));
+        let codes = self.codes.chunks_exact(self.panel_groups.max(1)).map(<[_]>::as_flattened);
         (0..self.columns).step_by(TILE_COLUMNS).zip(codes).map(|(first, codes)| Panel {
             first,
             codes,

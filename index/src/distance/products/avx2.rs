@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::{
-    GROUP, LINE_BYTES, NearMasks, Products, TILE_COLUMNS, TILE_ROWS, TileInput, TileOutput, TileValues,
+    GROUP, NearMasks, Products, TILE_COLUMNS, TILE_ROWS, TILE_STEP, TileInput, TileOutput, TileValues,
     check_four, scalar,
 };
 
@@ -50,7 +50,7 @@ fn four(row: &[u8], others: [&[u8]; 4]) -> [i32; 4] {
 const DEPTH: usize = 256;
 
 /// Rows and columns that sixteen registers hold the sums of.
-const BLOCK_ROWS: usize = 4;
+const BLOCK_ROWS: usize = 6;
 const BLOCK_COLUMNS: usize = 8;
 
 #[target_feature(enable = "avx2")]
@@ -103,7 +103,7 @@ fn kth(values: &[[i32; TILE_COLUMNS]], k: usize) -> [i32; TILE_COLUMNS] {
     scalar::kth(values, k)
 }
 
-/// Adds the products of four rows, from their beginning on, with eight columns of a panel.
+/// Adds the products of some rows, from their beginning on, with eight columns of a panel.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn add_block(
@@ -154,4 +154,8 @@ fn at_most(values: __m256i, bounds: __m256i) -> u32 {
     !over.cast_unsigned() & 0xff
 }
 
-const _: () = assert!(DEPTH.is_multiple_of(LINE_BYTES) && TILE_ROWS.is_multiple_of(BLOCK_ROWS));
+const _: () = assert!(
+    DEPTH.is_multiple_of(TILE_STEP)
+        && TILE_STEP.is_multiple_of(GROUP)
+        && TILE_ROWS.is_multiple_of(BLOCK_ROWS)
+);

@@ -28,6 +28,9 @@ pub(crate) const TILE_COLUMNS: usize = 32;
 /// Codes that stand together in a panel: four of one column, then four of the next.
 pub(crate) const GROUP: usize = 4;
 
+/// Codes of a row of a tile, and of a column of a panel: a multiple of so many. The zeros up to whole lines are left out.
+pub(crate) const TILE_STEP: usize = 16;
+
 /// A tile to compute: `distance = row term + column term - 2 * product`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TileInput<'a> {
@@ -47,7 +50,7 @@ impl TileInput<'_> {
         let len = self.rows.len() / TILE_ROWS;
         assert_eq!(self.rows.len(), len * TILE_ROWS, "a tile has whole rows");
         assert_eq!(self.panel.len(), len * TILE_COLUMNS, "rows and columns have one length");
-        assert_eq!(len % LINE_BYTES, 0, "rows are padded to whole lines");
+        assert_eq!(len % TILE_STEP, 0, "rows are padded to whole steps");
         len
     }
 }

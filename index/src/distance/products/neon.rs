@@ -136,4 +136,8 @@ fn low_products(a: int8x16_t, b: int8x16_t) -> int16x8_t {
     vmull_s8(vget_low_s8(a), vget_low_s8(b))
 }
 
-const _: () = assert!(LINE_BYTES.is_multiple_of(32) && TILE_ROWS.is_multiple_of(BLOCK_ROWS));
+const _: () = assert!(
+    LINE_BYTES.is_multiple_of(32)
+        && TILE_STEP.is_multiple_of(2 * GROUP)
+        && TILE_ROWS.is_multiple_of(BLOCK_ROWS)
+);
