@@ -8,7 +8,8 @@ use std::arch::aarch64::*;
 use std::arch::is_aarch64_feature_detected;
 
 use super::{
-    GROUP, LINE_BYTES, Products, TILE_COLUMNS, TILE_ROWS, TileInput, TileOutput, check_four, scalar,
+    GROUP, LINE_BYTES, Products, TILE_COLUMNS, TILE_ROWS, TILE_STEP, TileInput, TileOutput, check_four,
+    scalar,
 };
 
 /// The products, if the machine has NEON. They take bytes for the lanes of wider registers in little-endian order.
