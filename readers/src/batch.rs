@@ -4,9 +4,11 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, make_array};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, make_array};
 use arrow_buffer::ScalarBuffer;
 use arrow_data::transform::MutableArrayData;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::BufferPool;
 
@@ -18,17 +20,49 @@ pub enum Ids {
     From(u64),
     /// One id a row.
     U64(ScalarBuffer<u64>),
+    /// One text a row, none of them null.
+    Text(StringArray),
+}
+
+/// What the ids are that a file brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum IdType {
+    /// Whole numbers of at least 0.
+    U64,
+    /// Texts: names, and UUIDs in their usual spelling.
+    Text,
 }
 
 impl Ids {
-    /// The id of the row at `position` of the batch.
+    /// The id of the row at `position` of the batch, where ids are numbers.
     ///
     /// # Panics
-    /// If `position` is not a row of the batch.
+    /// If `position` is not a row of the batch; if the ids are [`Ids::texts`], of which whoever takes numbers only has to
+    /// refuse the stream before.
     pub fn get(&self, position: usize) -> u64 {
         match self {
             Self::From(first) => first + position as u64,
             Self::U64(ids) => ids[position],
+            Self::Text(_) => panic!("the ids are texts"),
+        }
+    }
+
+    /// The ids, where they are texts.
+    pub fn texts(&self) -> Option<&StringArray> {
+        match self {
+            Self::Text(ids) => Some(ids),
+            Self::From(_) | Self::U64(_) => None,
+        }
+    }
+
+    /// What the ids are that the file brought, if it brought any.
+    pub fn given(&self) -> Option<IdType> {
+        match self {
+            Self::From(_) => None,
+            Self::U64(_) => Some(IdType::U64),
+            Self::Text(_) => Some(IdType::Text),
         }
     }
 }
@@ -75,9 +109,12 @@ impl Batch {
     /// If there is not one id a row.
     #[must_use]
     pub fn with_ids(mut self, ids: Ids) -> Self {
-        if let Ids::U64(ids) = &ids {
-            assert_eq!(ids.len(), self.rows(), "one id a row");
-        }
+        let len = match &ids {
+            Ids::From(_) => self.rows(),
+            Ids::U64(ids) => ids.len(),
+            Ids::Text(ids) => ids.len(),
+        };
+        assert_eq!(len, self.rows(), "one id a row");
         self.ids = ids;
         self
     }
@@ -171,6 +208,7 @@ impl Batch {
             ids: match self.ids {
                 Ids::From(first) => Ids::From(first + start as u64),
                 Ids::U64(ids) => Ids::U64(ids.slice(start, len)),
+                Ids::Text(ids) => Ids::Text(ids.slice(start, len)),
             },
             payload: self.payload.map(|payload| payload.slice(start, len)),
             origin,
@@ -194,14 +232,18 @@ impl Batch {
             out.copy_from_slice(&self.values[position * self.dim..(position + 1) * self.dim]);
         }
         let row_numbers: Vec<u64> = positions.iter().map(|&position| self.row_number(position)).collect();
-        let ids: Vec<u64> = positions.iter().map(|&position| self.ids.get(position)).collect();
+        let ids = match &self.ids {
+            // No longer than all of them, which fit.
+            Ids::Text(ids) => Ids::Text(positions.iter().map(|&position| Some(ids.value(position))).collect()),
+            ids => Ids::U64(positions.iter().map(|&position| ids.get(position)).collect()),
+        };
         Self {
             first_row: self.row_number(first),
             origin: Origin { row: self.origin_row(first), file: self.origin.file.clone() },
             row_numbers: Some(row_numbers.into()),
             dim: self.dim,
             values: values.into(),
-            ids: Ids::U64(ids.into()),
+            ids,
             payload: self.payload.map(|payload| selected(&payload, positions)),
         }
     }
@@ -295,6 +337,18 @@ mod tests {
         let last = fewer.slice(1..2);
         assert_eq!((last.first_row(), last.origin_row(0), last.ids().get(0)), (11, 104, 11));
         assert_eq!(last.payload().unwrap().num_rows(), 1);
+    }
+
+    #[test]
+    fn texts_stay_with_their_rows() {
+        let pool = BufferPool::new();
+        let names = StringArray::from(vec!["a", "", "c", "d", "\u{e4}"]);
+        let named = batch().with_ids(Ids::Text(names));
+        let texts = |batch: &Batch| batch.ids().texts().unwrap().iter().flatten().collect::<Vec<_>>().join("|");
+        let some = named.clone().select(&[1, 2, 4], &pool);
+        assert_eq!((texts(&some), some.ids().given()), ("|c|\u{e4}".to_owned(), Some(IdType::Text)));
+        assert_eq!(texts(&some.slice(1..3)), "c|\u{e4}");
+        assert_eq!(texts(&named.slice(3..4)), "d");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::SchemaRef;
 
-use crate::{Batch, BufferPool, DType, Error, Metric};
+use crate::{Batch, BufferPool, DType, Error, IdType, Metric};
 
 /// How many rows a dataset has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,8 @@ pub struct DatasetInfo {
     pub dtype: DType,
     /// The metric that the file records, if any.
     pub metric: Option<Metric>,
-    /// Whether the rows bring ids of their own.
-    pub has_ids: bool,
+    /// What the ids are that the rows bring, if they bring any of their own.
+    pub ids: Option<IdType>,
     /// The further columns that its batches carry, if any: the schema of [`Batch::payload`].
     pub payload: Option<SchemaRef>,
     /// Every file that was or will be read: the vectors, and what lies beside them. None of them may be an output.

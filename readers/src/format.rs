@@ -24,6 +24,9 @@ pub struct Input {
     pub dim: Option<usize>,
     /// Whether ids that lie beside the file are wanted. False where the pipeline brings its own.
     pub own_ids: bool,
+    /// Whether further columns are wanted where the options of the format do not say which. False where nothing would
+    /// become of them.
+    pub payload: bool,
     /// A packed file that would give more bytes than this is refused.
     pub max_unpacked_bytes: u64,
     /// What the file was unpacked to, if it was.
@@ -35,7 +38,15 @@ impl Input {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let max_unpacked_bytes = MAX_UNPACKED_BYTES;
-        Self { path, io: Io::Auto, dim: None, own_ids: true, max_unpacked_bytes, unpacked: None }
+        Self {
+            path,
+            io: Io::Auto,
+            dim: None,
+            own_ids: true,
+            payload: false,
+            max_unpacked_bytes,
+            unpacked: None,
+        }
     }
 
     /// The same input, ready to be read from any place: a file packed by gzip or zstd, or standard input (`-`, packed or

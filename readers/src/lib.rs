@@ -40,7 +40,7 @@ mod probe;
 mod source;
 mod unpack;
 
-pub use batch::{Batch, Ids, Origin};
+pub use batch::{Batch, IdType, Ids, Origin};
 pub use dataset::{Batches, Dataset, DatasetInfo, Matrix, Piece, Rows, Scan};
 pub use dtype::{ByteOrder, DType, Unrepresentable, widen};
 pub use error::{Error, ErrorKind, Position};

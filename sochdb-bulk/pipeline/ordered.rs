@@ -214,7 +214,7 @@ mod tests {
                 dim: 1,
                 dtype: DType::F32,
                 metric: None,
-                has_ids: false,
+                ids: None,
                 payload: None,
                 files: Vec::new(),
                 size_bytes: 4000,

@@ -49,7 +49,8 @@ impl Plan {
         let threads = threads_or_all(run.threads);
 
         let own_ids = !stages.iter().any(|(stage, _)| stage.replaces_ids());
-        let input = source.input(&text, own_ids)?;
+        let payload = sink.keeps_payload() || stages.iter().any(|(stage, _)| stage.reads_payload());
+        let input = source.input(&text, own_ids, payload)?;
         if is_stdio(&input.path) && text.is_standard_input() {
             return Err(text
                 .refuse(source.span(), "the pipeline itself is on standard input, so the vectors cannot be")

@@ -204,9 +204,9 @@ impl Source {
     }
 
     /// The input that readers open.
-    pub(super) fn input(&self, text: &Text, own_ids: bool) -> Result<Input, Failure> {
+    pub(super) fn input(&self, text: &Text, own_ids: bool, payload: bool) -> Result<Input, Failure> {
         let path = text.resolve(&self.common.path);
-        Ok(Input { io: self.common.io, dim: self.dim(text)?, own_ids, ..Input::new(path) })
+        Ok(Input { io: self.common.io, dim: self.dim(text)?, own_ids, payload, ..Input::new(path) })
     }
 
     fn dim(&self, text: &Text) -> Result<Option<usize>, Failure> {

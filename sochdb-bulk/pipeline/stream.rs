@@ -4,15 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use readers::arrow_schema::SchemaRef;
-use readers::{DatasetInfo, Metric, Rows};
+use readers::{DatasetInfo, IdType, Metric, Rows};
 
 /// Where the ids of a stream come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdSource {
     /// They are the numbers of the rows in the source.
     RowNumbers,
-    /// They are given, one a row.
+    /// They are given, one number a row.
     Given,
+    /// They are given, one text a row.
+    Text,
 }
 
 /// What is known about the rows that go from one step of a pipeline to the next.
@@ -57,7 +59,11 @@ impl StreamInfo {
             source_rows: info.rows,
             dim: info.dim,
             metric: info.metric,
-            ids: if info.has_ids { IdSource::Given } else { IdSource::RowNumbers },
+            ids: match info.ids {
+                None => IdSource::RowNumbers,
+                Some(IdType::U64) => IdSource::Given,
+                Some(IdType::Text) => IdSource::Text,
+            },
             ids_file: None,
             payload: info.payload.clone(),
             values_untouched: true,

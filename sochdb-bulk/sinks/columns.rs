@@ -9,10 +9,10 @@ use readers::arrow_array::{
     ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, RecordBatchOptions, UInt64Array,
 };
 use readers::arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
-use readers::{Batch, Ids, Metric};
+use readers::{Batch, IdType, Ids, Metric};
 
 use crate::Failure;
-use crate::pipeline::StreamInfo;
+use crate::pipeline::{IdSource, StreamInfo};
 
 /// The usual name of the column of the vectors.
 pub(super) fn vector_name() -> String {
@@ -77,7 +77,7 @@ pub(super) fn refuse_equal_columns(
 /// depend on the batches of the stream: the ids, if they are kept, the vectors, and the further columns.
 pub(super) struct Records {
     schema: SchemaRef,
-    has_ids: bool,
+    ids: Option<IdType>,
     payload: usize,
     coalescer: BatchCoalescer,
 }
@@ -93,10 +93,16 @@ impl Records {
     ) -> Result<Self, Failure> {
         let dim = i32::try_from(input.dim)
             .map_err(|_| Failure::refused(format!("a dimension of {} is too large for Arrow", input.dim)))?;
-        let has_ids = !input.ids_are_positions();
         let element = Arc::new(Field::new("element", DataType::Float32, false));
         let vector = Field::new(vector_column, DataType::FixedSizeList(element, dim), false);
-        let id = has_ids.then(|| Field::new(id_column, DataType::UInt64, false));
+        let ids = match input.ids {
+            IdSource::Text => Some(IdType::Text),
+            _ => (!input.ids_are_positions()).then_some(IdType::U64),
+        };
+        let id = ids.map(|kind| match kind {
+            IdType::U64 => Field::new(id_column, DataType::UInt64, false),
+            IdType::Text => Field::new(id_column, DataType::Utf8, false),
+        });
         let payload = payload_fields(input);
         let fields: Vec<FieldRef> = (id.into_iter().chain([vector]).map(Arc::new))
             .chain(payload.iter().map(|field| Arc::new(field.as_ref().clone().with_data_type(plain(field)))))
@@ -105,7 +111,7 @@ impl Records {
         let schema =
             Arc::new(Schema::new_with_metadata(fields, metadata.into_iter().collect::<HashMap<_, _>>()));
         let coalescer = BatchCoalescer::new(Arc::clone(&schema), rows.max(1));
-        Ok(Self { schema, has_ids, payload: payload.len(), coalescer })
+        Ok(Self { schema, ids, payload: payload.len(), coalescer })
     }
 
     pub(super) fn schema(&self) -> &SchemaRef {
@@ -133,11 +139,15 @@ impl Records {
     fn record(&self, batch: &Batch) -> Result<RecordBatch, Failure> {
         let rows = batch.rows();
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
-        if self.has_ids {
-            columns.push(Arc::new(match batch.ids() {
-                Ids::U64(ids) => UInt64Array::new(ids.clone(), None),
-                ids => UInt64Array::from_iter_values((0..rows).map(|at| ids.get(at))),
-            }));
+        match (self.ids, batch.ids()) {
+            (None, _) => {}
+            (Some(IdType::Text), Ids::Text(ids)) => columns.push(Arc::new(ids.clone())),
+            (Some(IdType::U64), Ids::U64(ids)) => columns.push(Arc::new(UInt64Array::new(ids.clone(), None))),
+            (Some(IdType::U64), ids @ Ids::From(_)) => {
+                let ids = (0..rows).map(|at| ids.get(at));
+                columns.push(Arc::new(UInt64Array::from_iter_values(ids)));
+            }
+            _ => return Err(in_batch(batch, &"expected ids of one kind, found another")),
         }
         let DataType::FixedSizeList(element, dim) = self.schema.field(columns.len()).data_type() else {
             return Err(Failure::failed("the column of vectors has another type"));

@@ -21,7 +21,7 @@ use super::{Finish, Finished, PositionalWriter, Sink, SinkJob, SinkPlan, Writer}
 use crate::Failure;
 use crate::output::atomic::{AtomicFile, PORTION_BYTES};
 use crate::output::progress::Progress;
-use crate::pipeline::{Cancel, OutputReport, StreamInfo};
+use crate::pipeline::{Cancel, IdSource, OutputReport, StreamInfo};
 
 /// Builds an HNSW index and writes it into one file.
 ///
@@ -132,6 +132,13 @@ impl Sink for Hnsw {
             .with_help("name a file"));
         }
         refuse_zst(&self.path, "an index", "leave .zst away")?;
+        if input.ids == IdSource::Text {
+            let message = "the ids of an index are numbers, and those of the source are texts";
+            return Err(Failure::refused(message).with_help(
+                "name a column of integers with --id-column (`id_column` in [source]), give a file of numbers with --ids, or \
+                 count the rows: a `[[stage]]` of `type = \"ids\"` in a pipeline",
+            ));
+        }
         let rows = input.rows.exact().unwrap_or_default();
         if rows > index::MAX_ROWS as u64 {
             let message = format!("expected at most {} rows for one index, found {rows}", index::MAX_ROWS);

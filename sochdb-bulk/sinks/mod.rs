@@ -59,6 +59,8 @@ pub trait Sink: DeserializeOwned + Serialize + JsonSchema + fmt::Debug + Send + 
     const SUMMARY: &'static str;
     /// A `[sink]` table as one would write it.
     const EXAMPLE: &'static str;
+    /// Whether further columns of the rows are kept. Where they are not, they are not read either.
+    const KEEPS_PAYLOAD: bool = false;
 
     /// Replaces the paths among the options by what `resolve` makes of them.
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf);
@@ -184,6 +186,8 @@ impl OrderedWriter for InOrder {
 pub trait AnySink: fmt::Debug + Send + Sync {
     /// [`Sink::NAME`].
     fn name(&self) -> &'static str;
+    /// [`Sink::KEEPS_PAYLOAD`].
+    fn keeps_payload(&self) -> bool;
     /// As [`Sink::resolve_paths`].
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf);
     /// As [`Sink::outputs`].
@@ -205,6 +209,10 @@ pub trait AnySink: fmt::Debug + Send + Sync {
 impl<T: Sink> AnySink for T {
     fn name(&self) -> &'static str {
         T::NAME
+    }
+
+    fn keeps_payload(&self) -> bool {
+        T::KEEPS_PAYLOAD
     }
 
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf) {

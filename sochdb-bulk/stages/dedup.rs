@@ -30,7 +30,7 @@ pub enum By {
     /// equal with a chance of one in 10^20.
     #[default]
     Bytes,
-    /// The same id.
+    /// The same id. Ids that are texts are compared by hashes as well.
     Id,
 }
 
@@ -73,7 +73,10 @@ impl Map for Seen {
             let key = match self.by {
                 By::Bytes => xxh3_128(bytemuck::cast_slice(vector)),
                 // Spread over the table by a multiplication, which gives each id a key of its own.
-                By::Id => u128::from(batch.ids().get(row).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                By::Id => match batch.ids().texts() {
+                    Some(ids) => xxh3_128(ids.value(row).as_bytes()),
+                    None => u128::from(batch.ids().get(row).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                },
             };
             if keys.insert(key) {
                 kept.push(row);

@@ -57,6 +57,11 @@ pub trait Stage: DeserializeOwned + Serialize + JsonSchema + fmt::Debug + Send +
         false
     }
 
+    /// Whether the stage looks at further columns, so that they are read even if the sink does not keep them.
+    fn reads_payload(&self) -> bool {
+        false
+    }
+
     /// What becomes of rows with NaN or infinities.
     fn non_finite(&self) -> NonFinite {
         NonFinite::Refused
@@ -124,6 +129,8 @@ pub trait AnyStage: fmt::Debug + Send + Sync {
     fn inputs(&self) -> Vec<PathBuf>;
     /// As [`Stage::replaces_ids`].
     fn replaces_ids(&self) -> bool;
+    /// As [`Stage::reads_payload`].
+    fn reads_payload(&self) -> bool;
     /// As [`Stage::non_finite`].
     fn non_finite(&self) -> NonFinite;
     /// As [`Stage::memory_bytes`].
@@ -152,6 +159,10 @@ impl<T: Stage> AnyStage for T {
 
     fn replaces_ids(&self) -> bool {
         Stage::replaces_ids(self)
+    }
+
+    fn reads_payload(&self) -> bool {
+        Stage::reads_payload(self)
     }
 
     fn non_finite(&self) -> NonFinite {

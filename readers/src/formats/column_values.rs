@@ -1,5 +1,6 @@
 //! Arrow arrays as vectors and ids, checked row by row.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,13 +9,16 @@ use arrow_array::types::{
     Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
     UInt32Type, UInt64Type,
 };
+use arrow_array::builder::StringBuilder;
 use arrow_array::{Array, ArrayRef, GenericListArray, OffsetSizeTrait, RecordBatch};
 use arrow_buffer::{Buffer, ScalarBuffer};
 use arrow_schema::{DataType, SchemaRef};
 
 use super::columns::{Columns, VectorColumn};
 use super::dense::NATIVE;
-use crate::{Batch, BufferPool, ByteOrder, DType, Error, Ids, Origin, Position, widen};
+use super::number;
+use super::row_ids::push_text;
+use crate::{Batch, BufferPool, ByteOrder, DType, Error, IdType, Ids, Origin, Position, widen};
 
 /// What turns record batches into batches of vectors.
 #[derive(Debug)]
@@ -44,7 +48,11 @@ impl Converter {
         let origin = Origin { file: Arc::clone(&self.file), row: first };
         let mut batch = Batch::new(first, self.dim, values, origin);
         if let Some(path) = &self.columns.id {
-            batch = batch.with_ids(ids(&column(path.root)?, &path.names[1..], first)?);
+            let ids = match self.columns.id_type() {
+                Some(IdType::Text) => text_ids(&column(path.root)?, &path.names[1..], first)?,
+                _ => ids(&column(path.root)?, &path.names[1..], first)?,
+            };
+            batch = batch.with_ids(ids);
         }
         if let Some(schema) = &self.payload {
             let payload: Result<Vec<_>, _> = self.columns.payload.iter().map(|&root| column(root)).collect();
@@ -341,7 +349,9 @@ fn ids(array: &ArrayRef, names: &[String], first: u64) -> Result<Ids, Error> {
         ($kind:ty) => {
             for &value in &array.as_primitive::<$kind>().values()[..good] {
                 let id = u64::try_from(value).map_err(|_| {
-                    Error::expected("an id of at least 0", value).at(Position::Row(first + ids.len() as u64))
+                    Error::expected("an id of at least 0", value)
+                        .at(Position::Row(first + ids.len() as u64))
+                        .with_help("name another column with --id-column, or write the ids as strings")
                 })?;
                 ids.push(id);
             }
@@ -366,4 +376,69 @@ fn ids(array: &ArrayRef, names: &[String], first: u64) -> Result<Ids, Error> {
         Some((_, error)) => Err(error),
         None => Ok(Ids::U64(ids.into())),
     }
+}
+
+/// A column of strings, UUIDs or bytes as ids.
+///
+/// # Errors
+/// The first row that is null or no UTF-8.
+fn text_ids(array: &ArrayRef, names: &[String], first: u64) -> Result<Ids, Error> {
+    let mut bad = First::default();
+    let array = descend(array, names, "an id", first, &mut bad)?;
+    offer_null(&array, "an id", first, &mut bad);
+    if let (None, Some(texts)) = (&bad.0, array.as_string_opt::<i32>()) {
+        return Ok(Ids::Text(texts.clone()));
+    }
+    let good = bad.rows(array.len());
+    let mut ids = StringBuilder::new();
+    // Of a dictionary, the rows are numbers of its texts.
+    let dictionary = array.as_any_dictionary_opt().filter(|all| !all.values().is_empty());
+    let (texts, keys) = match dictionary {
+        Some(dictionary) => (dictionary.values(), Some(dictionary.normalized_keys())),
+        None => (&array, None),
+    };
+    for row in 0..good {
+        let at = |error: Error| error.at(Position::Row(first + row as u64));
+        let place = keys.as_ref().map_or(row, |keys| keys[row]);
+        if texts.is_null(place) {
+            return Err(at(Error::expected("an id", "null")));
+        }
+        let text = text_at(texts, place).map_err(at)?;
+        push_text(&mut ids, &text).map_err(at)?;
+    }
+    match bad.0 {
+        Some((_, error)) => Err(error),
+        None => Ok(Ids::Text(ids.finish())),
+    }
+}
+
+/// The text at a row, which is not null.
+fn text_at(array: &dyn Array, row: usize) -> Result<Cow<'_, str>, Error> {
+    let bytes: &[u8] = match array.data_type() {
+        DataType::Utf8 => return Ok(array.as_string::<i32>().value(row).into()),
+        DataType::LargeUtf8 => return Ok(array.as_string::<i64>().value(row).into()),
+        DataType::Utf8View => return Ok(array.as_string_view().value(row).into()),
+        DataType::FixedSizeBinary(16) => return Ok(uuid(array.as_fixed_size_binary().value(row)).into()),
+        DataType::Binary => array.as_binary::<i32>().value(row),
+        DataType::LargeBinary => array.as_binary::<i64>().value(row),
+        DataType::BinaryView => array.as_binary_view().value(row),
+        other => return Err(Error::expected("ids that are strings", other)),
+    };
+    let text = std::str::from_utf8(bytes).map_err(|_| {
+        Error::expected("an id in UTF-8", number::shown(bytes))
+            .with_help("leave --id-column away: rows are numbered, and the column can be joined by row number later")
+    });
+    Ok(text?.into())
+}
+
+/// The usual spelling of a UUID (RFC 9562): 8-4-4-4-12 digits.
+fn uuid(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text += &format!("{byte:02x}");
+    }
+    text
 }

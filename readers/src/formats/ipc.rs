@@ -203,7 +203,7 @@ impl IpcDataset {
         mut notes: Vec<String>,
     ) -> Result<Self, Error> {
         let Messages { schema, version, dictionaries, batches, replaces } = messages;
-        let columns = Columns::choose(&schema, options, input.own_ids)?;
+        let columns = Columns::choose(&schema, options, input)?;
         let mut starts = vec![0u64];
         for &place in &batches {
             let rows = rows_of(&source, place, &header_at(&source, place)?)?;
@@ -216,11 +216,13 @@ impl IpcDataset {
             );
         }
         let mut decoder = FileDecoder::new(Arc::clone(&schema), version).with_projection(columns.roots());
-        // Lists of numbers have no dictionaries: only further columns can.
-        if columns.payload.iter().any(|&root| has_dictionary(schema.field(root).data_type())) {
+        // Lists of numbers have no dictionaries: only ids and further columns can.
+        let others = columns.payload.iter().copied().chain(columns.id.iter().map(|id| id.root));
+        if others.into_iter().any(|root| has_dictionary(schema.field(root).data_type())) {
             if replaces {
-                let message = "expected each dictionary of the payload once, found one that is replaced";
-                return Err(Error::unsupported(message).with_help("leave such columns out of payload"));
+                let message = "expected each dictionary once, found one that is replaced";
+                return Err(Error::unsupported(message)
+                    .with_help("name further columns without dictionaries: payload = [\"NAME\"] in [source]"));
             }
             for place in dictionaries {
                 let block =
@@ -239,7 +241,7 @@ impl IpcDataset {
             dim: 1,
             dtype: converter.columns.vector.dtype,
             metric: None,
-            has_ids: converter.columns.id.is_some(),
+            ids: converter.columns.id_type(),
             payload,
             files: vec![input.path.clone()],
             size_bytes: source.len_bytes(),

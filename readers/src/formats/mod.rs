@@ -15,6 +15,7 @@ mod contained;
 mod csv;
 mod csv_columns;
 mod csv_records;
+mod csv_survey;
 mod dense;
 mod fbin;
 mod glove;
@@ -33,8 +34,10 @@ mod npz;
 mod number;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod payload;
 mod raw_f32;
 mod row_dataset;
+mod row_ids;
 mod rows;
 mod safetensors;
 mod sidecar;
@@ -51,7 +54,7 @@ pub use self::arrow_stream::ArrowStream;
 #[cfg(feature = "parquet")]
 pub use self::parquet::Parquet;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
-pub use columns::{All, BytesType, ColumnOptions, PayloadColumns};
+pub use columns::{BytesType, ColumnOptions};
 pub use csv::Csv;
 pub use fbin::{F16bin, Fbin, I8bin, Ibin, U8bin};
 pub use glove::Glove;
@@ -62,6 +65,7 @@ pub use npy::Npy;
 pub use npy_header::{NpyHeader, npy_header, parse_npy_header};
 pub use npy_type::VoidType;
 pub use npz::Npz;
+pub use payload::{PayloadColumns, PayloadWord};
 pub use raw_f32::RawF32;
 pub use safetensors::Safetensors;
 pub use sidecar::{Sidecar, sidecar_path_for_writing};

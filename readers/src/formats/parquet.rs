@@ -66,7 +66,7 @@ impl Format for Parquet {
             ArrowReaderMetadata::load(&chunks, options).map_err(|e| undecodable("the Parquet footer", &e))
         })?;
         let schema = Arc::clone(metadata.schema());
-        let columns = Columns::choose(&schema, &self.0, input.own_ids)?;
+        let columns = Columns::choose(&schema, &self.0, input)?;
         let mask = mask(metadata.parquet_schema(), &columns);
         let groups = Groups::of(&metadata)?;
         let mut file = File { chunks, metadata, mask, groups };
@@ -78,7 +78,7 @@ impl Format for Parquet {
             dim,
             dtype: columns.vector.dtype,
             metric: None,
-            has_ids: columns.id.is_some(),
+            ids: columns.id_type(),
             payload: payload.clone(),
             files: vec![input.path.clone()],
             size_bytes: source.len_bytes(),

@@ -7,12 +7,14 @@ mod conformance;
 mod corpus;
 mod csv;
 mod fbin;
+mod ids;
 mod jsonl;
 mod npy;
 mod npy_refusals;
 mod npz;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod payload;
 mod raw_f32;
 mod safetensors;
 mod sidecar;
