@@ -7,6 +7,7 @@
 mod atomic;
 mod bad_input;
 mod cli;
+mod columns;
 mod determinism;
 mod examples;
 mod layering;

@@ -125,7 +125,7 @@ pub fn packed_file(data: &[u8]) {
 /// Mapped and read, a file gives the same rows, or is refused.
 fn both_ways(format: &str, data: &[u8]) {
     let path = written(format, data);
-    let of = |io| Input { io, ..Input::new(&path) };
+    let of = |io| Input { io, payload: true, ..Input::new(&path) };
     assert_eq!(rows(format, &of(Io::Mmap)), rows(format, &of(Io::Read)));
     if let Ok(detected) = readers::detect(&of(Io::Auto)) {
         assert!(!detected.reason.is_empty());

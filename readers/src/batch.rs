@@ -234,7 +234,9 @@ impl Batch {
         let row_numbers: Vec<u64> = positions.iter().map(|&position| self.row_number(position)).collect();
         let ids = match &self.ids {
             // No longer than all of them, which fit.
-            Ids::Text(ids) => Ids::Text(positions.iter().map(|&position| Some(ids.value(position))).collect()),
+            Ids::Text(ids) => {
+                Ids::Text(positions.iter().map(|&position| Some(ids.value(position))).collect())
+            }
             ids => Ids::U64(positions.iter().map(|&position| ids.get(position)).collect()),
         };
         Self {
@@ -344,7 +346,8 @@ mod tests {
         let pool = BufferPool::new();
         let names = StringArray::from(vec!["a", "", "c", "d", "\u{e4}"]);
         let named = batch().with_ids(Ids::Text(names));
-        let texts = |batch: &Batch| batch.ids().texts().unwrap().iter().flatten().collect::<Vec<_>>().join("|");
+        let texts =
+            |batch: &Batch| batch.ids().texts().unwrap().iter().flatten().collect::<Vec<_>>().join("|");
         let some = named.clone().select(&[1, 2, 4], &pool);
         assert_eq!((texts(&some), some.ids().given()), ("|c|\u{e4}".to_owned(), Some(IdType::Text)));
         assert_eq!(texts(&some.slice(1..3)), "c|\u{e4}");

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use readers::{Dataset, Detected, Rows, Scan, check_named, detect};
+use readers::{Dataset, DatasetInfo, Detected, IdType, Rows, Scan, check_named, detect};
 
 use super::run::threads_or_all;
 use super::spec::{Source, is_stdio};
@@ -111,7 +111,8 @@ impl Plan {
         notes.extend(sink_plan.notes.iter().cloned());
         let mut memory = sink_plan.memory;
         memory.push(("stages", stage_bytes));
-        memory.push(("stream", stream_bytes(&scan, info.dim.max(stream.dim), threads, maps.len())));
+        let row_bytes = info.dim.max(stream.dim) as u64 * 4 + 8 + text_bytes(info);
+        memory.push(("stream", stream_bytes(&scan, row_bytes, threads, maps.len())));
         memory.retain(|&(_, bytes)| bytes > 0);
 
         let outputs = sink.outputs(&stream);
@@ -178,11 +179,11 @@ impl Plan {
 
 /// A bound of the memory of the stream itself: the batches in flight with their ids, once more for every stage that may
 /// change them, the list of pieces, and what any process needs.
-fn stream_bytes(scan: &Scan, dim: usize, threads: usize, stages: usize) -> u64 {
+fn stream_bytes(scan: &Scan, row_bytes: u64, threads: usize, stages: usize) -> u64 {
     const PROCESS_BYTES: u64 = 6 << 20;
     let rows = scan.rows.end - scan.rows.start;
     let batch_rows = rows.min(scan.batch_rows as u64);
-    let batch_bytes = batch_rows.saturating_mul(dim as u64 * 4 + 8);
+    let batch_bytes = batch_rows.saturating_mul(row_bytes);
     let batches = threads as u64 * BATCHES_A_THREAD * (1 + stages as u64);
     let pieces = match rows.div_ceil(scan.batch_rows as u64) {
         // A stream of unknown length is one piece.
@@ -193,6 +194,14 @@ fn stream_bytes(scan: &Scan, dim: usize, threads: usize, stages: usize) -> u64 {
         .saturating_mul(batch_bytes)
         .saturating_add(pieces.saturating_mul(16))
         .saturating_add(PROCESS_BYTES)
+}
+
+/// What a row has besides vector and number, on average: texts and further columns are no larger than they are in a file
+/// that is not compressed.
+fn text_bytes(info: &DatasetInfo) -> u64 {
+    let carries = info.payload.is_some() || info.ids == Some(IdType::Text);
+    let rows = info.rows.exact().unwrap_or_default().max(1);
+    if carries { info.size_bytes.div_ceil(rows) } else { 0 }
 }
 
 /// The rows to read, as numbers of the dataset.

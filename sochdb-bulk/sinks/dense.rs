@@ -264,7 +264,9 @@ pub(super) fn lost_columns(what: &str, input: &StreamInfo) -> Option<String> {
 /// What to say of ids that are texts, where there are any and they have no place.
 pub(super) fn lost_texts(what: &str, input: &StreamInfo) -> Option<String> {
     let has_texts = input.ids == IdSource::Text;
-    has_texts.then(|| format!("{what} has no place for ids that are texts: they are left out, the rows keep their order"))
+    has_texts.then(|| {
+        format!("{what} has no place for ids that are texts: they are left out, the rows keep their order")
+    })
 }
 
 struct DenseFile {

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
     UInt32Type, UInt64Type,
 };
-use arrow_array::builder::StringBuilder;
 use arrow_array::{Array, ArrayRef, GenericListArray, OffsetSizeTrait, RecordBatch};
 use arrow_buffer::{Buffer, ScalarBuffer};
 use arrow_schema::{DataType, SchemaRef};
@@ -425,8 +425,9 @@ fn text_at(array: &dyn Array, row: usize) -> Result<Cow<'_, str>, Error> {
         other => return Err(Error::expected("ids that are strings", other)),
     };
     let text = std::str::from_utf8(bytes).map_err(|_| {
-        Error::expected("an id in UTF-8", number::shown(bytes))
-            .with_help("leave --id-column away: rows are numbered, and the column can be joined by row number later")
+        Error::expected("an id in UTF-8", number::shown(bytes)).with_help(
+            "leave --id-column away: rows are numbered, and the column can be joined by row number later",
+        )
     });
     Ok(text?.into())
 }

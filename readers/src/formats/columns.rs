@@ -394,7 +394,8 @@ fn choose_id(
         .filter(|(root, field)| *root != vector.root && ID_NAMES.contains(&field.name().as_str()))
         .collect();
     let of_kind = |kind| named.iter().filter(move |(_, field)| id_type(field, false) == Some(kind));
-    let (integers, texts): (Vec<_>, Vec<_>) = (of_kind(IdType::U64).collect(), of_kind(IdType::Text).collect());
+    let (integers, texts): (Vec<_>, Vec<_>) =
+        (of_kind(IdType::U64).collect(), of_kind(IdType::Text).collect());
     let (fitting, kind) = match integers.is_empty() {
         false => (integers, IdType::U64),
         true => (texts, IdType::Text),
@@ -429,7 +430,8 @@ fn choose_payload(
     taken: [Option<usize>; 2],
     notes: &mut Vec<String>,
 ) -> Result<Vec<usize>, Error> {
-    let others: Vec<usize> = (0..schema.fields().len()).filter(|&root| !taken.contains(&Some(root))).collect();
+    let others: Vec<usize> =
+        (0..schema.fields().len()).filter(|&root| !taken.contains(&Some(root))).collect();
     wanted.note_left_out(others.iter().map(|&root| schema.field(root).name().as_bytes()), notes);
     let names = match wanted {
         Wanted::None { .. } => return Ok(Vec::new()),
@@ -440,8 +442,7 @@ fn choose_payload(
     for name in names {
         let (path, _) = find(schema, name, "payload")?;
         if path.names.len() > 1 || Some(path.root) == taken[0] {
-            let found =
-                if Some(path.root) == taken[0] { "the column of vectors" } else { "a part of one" };
+            let found = if Some(path.root) == taken[0] { "the column of vectors" } else { "a part of one" };
             let message = format!("expected further columns as payload, found {}, {found}", quoted(name));
             return Err(Error::request(message).with_help("name columns at the top that are not the vectors"));
         }

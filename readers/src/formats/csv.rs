@@ -183,7 +183,8 @@ impl Parser {
                     count += 1;
                 }
                 Some(Role::List) => {
-                    count = list_values(&field, number, out).map_err(|error| error.at(Position::Row(number)))?;
+                    count =
+                        list_values(&field, number, out).map_err(|error| error.at(Position::Row(number)))?;
                 }
                 Some(Role::Id) => {
                     let pushed = self.ids.as_mut().map_or(Ok(()), |ids| ids.push(&field));

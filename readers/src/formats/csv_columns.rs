@@ -103,9 +103,13 @@ impl Columns {
                 continue;
             }
             if self.further.contains(&names[at]) {
-                let message = format!("expected another name for each further column, found {} twice", quoted(&names[at]));
-                return Err(Error::request(message)
-                    .with_help("say which are wanted: payload = [\"NAME\"] or payload = \"none\" in [source]"));
+                let message = format!(
+                    "expected another name for each further column, found {} twice",
+                    quoted(&names[at])
+                );
+                return Err(Error::request(message).with_help(
+                    "say which are wanted: payload = [\"NAME\"] or payload = \"none\" in [source]",
+                ));
             }
             self.roles[at] = Role::Payload(self.further.len());
             self.further.push(names[at].clone());

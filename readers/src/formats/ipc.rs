@@ -221,8 +221,9 @@ impl IpcDataset {
         if others.into_iter().any(|root| has_dictionary(schema.field(root).data_type())) {
             if replaces {
                 let message = "expected each dictionary once, found one that is replaced";
-                return Err(Error::unsupported(message)
-                    .with_help("name further columns without dictionaries: payload = [\"NAME\"] in [source]"));
+                return Err(Error::unsupported(message).with_help(
+                    "name further columns without dictionaries: payload = [\"NAME\"] in [source]",
+                ));
             }
             for place in dictionaries {
                 let block =

@@ -144,9 +144,7 @@ impl Parser {
         if let Some(payload) = payload {
             payload.end_row();
         }
-        count.ok_or_else(|| {
-            Error::expected(format!("a vector at {}", path_text(&columns.vector)), "none")
-        })
+        count.ok_or_else(|| Error::expected(format!("a vector at {}", path_text(&columns.vector)), "none"))
     }
 }
 

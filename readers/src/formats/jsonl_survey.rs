@@ -49,7 +49,8 @@ impl<'o> Survey<'o> {
         let Some(Ok((columns, _))) = &self.chosen else { return };
         let Some(vector) = columns.vector.first() else { return };
         let id = columns.id.as_ref().map(|(path, _)| path.as_slice()).unwrap_or_default();
-        let mut seeks_id = self.own_ids && !id.is_empty() && self.options.id_type.is_none() && !self.ids.is_settled();
+        let mut seeks_id =
+            self.own_ids && !id.is_empty() && self.options.id_type.is_none() && !self.ids.is_settled();
         let (mut cursor, mut first) = (Cursor::new(line), true);
         while seeks_id || !self.wanted.is_none() {
             let Ok(Some(key)) = cursor.key(first) else { return };
@@ -60,7 +61,8 @@ impl<'o> Survey<'o> {
                 if let Some(value) = value.as_ref().ok().and_then(|value| inside(value, &id[1..])) {
                     match value {
                         [b'"', ..] => self.ids.text(number),
-                        _ => self.ids.number(number),
+                        [b'-' | b'0'..=b'9', ..] => self.ids.number(number),
+                        _ => {}
                     }
                 }
                 seeks_id = false;
@@ -180,8 +182,10 @@ fn choose(
     let vector = match vector {
         Some(name) => find(name).ok_or_else(|| {
             let found = format!("no `{name}`");
-            Error::request(format!("expected vector_column in every line, found {found}"))
-                .with_help(format!("arrays of numbers are at: {}", names(&seen, |kind| kind == Kind::Numbers)))
+            Error::request(format!("expected vector_column in every line, found {found}")).with_help(format!(
+                "arrays of numbers are at: {}",
+                names(&seen, |kind| kind == Kind::Numbers)
+            ))
         })?,
         None => only_vector(&seen)?,
     };
@@ -218,7 +222,8 @@ fn choose_id(
         if kind_of(&path(name)).is_some_and(Kind::is_id) {
             return Ok(Some(path(name)));
         }
-        notes.push(format!("`{name}` is neither a whole number nor a string: rows have their numbers as ids"));
+        notes
+            .push(format!("`{name}` is neither a whole number nor a string: rows have their numbers as ids"));
         return Ok(None);
     };
     let path = find(name).ok_or_else(|| {

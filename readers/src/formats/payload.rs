@@ -68,11 +68,7 @@ impl<'o> Wanted<'o> {
     }
 
     /// Says once which columns are left out, if any of `names` is.
-    pub(super) fn note_left_out<'n>(
-        self,
-        names: impl Iterator<Item = &'n [u8]>,
-        notes: &mut Vec<String>,
-    ) {
+    pub(super) fn note_left_out<'n>(self, names: impl Iterator<Item = &'n [u8]>, notes: &mut Vec<String>) {
         const NAMED: usize = 8;
         let all: Vec<_> = names.map(|name| quoted(&String::from_utf8_lossy(name))).collect();
         if self != (Self::None { note: true }) || all.is_empty() {
@@ -189,7 +185,8 @@ impl Seen {
 fn is_number(text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let unsigned = text.strip_prefix('-').unwrap_or(text);
-    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(m, e)| (m, Some(e)));
+    let (mantissa, exponent) =
+        unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(m, e)| (m, Some(e)));
     let (whole, part) = mantissa.split_once('.').map_or((mantissa, None), |(w, p)| (w, Some(p)));
     digits(whole)
         && (whole == "0" || !whole.starts_with('0'))
@@ -246,9 +243,11 @@ impl<'o> Survey<'o> {
     /// The columns with their types; nothing if there are none. `mixed` says whether JSON is kept as such, or is text.
     pub(super) fn finish(self, mixed_is_json: bool) -> Result<Option<Payload>, Error> {
         if let Wanted::Named(wanted) = self.wanted
-            && let Some(missing) = wanted.iter().find(|name| !self.names.list.iter().any(|n| n == name.as_bytes()))
+            && let Some(missing) =
+                wanted.iter().find(|name| !self.names.list.iter().any(|n| n == name.as_bytes()))
         {
-            let message = format!("expected the column {} of payload, found none of that name", quoted(missing));
+            let message =
+                format!("expected the column {} of payload, found none of that name", quoted(missing));
             return Err(Error::request(message).with_help("name keys or columns that the file has"));
         }
         if self.names.list.len() > MAX_COLUMNS {
@@ -434,7 +433,8 @@ impl PayloadBuilder {
     /// The rows since the last call.
     pub(super) fn take(&mut self) -> Result<RecordBatch, Error> {
         self.rows = 0;
-        let columns: Vec<ArrayRef> = self.columns.iter_mut().map(|column| column.builder().finish()).collect();
+        let columns: Vec<ArrayRef> =
+            self.columns.iter_mut().map(|column| column.builder().finish()).collect();
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|e| Error::malformed(format!("the further columns are none: {e}")))
     }

@@ -44,8 +44,9 @@ impl RowIds {
                 Ok(())
             }
             Self::Text(ids) => match std::str::from_utf8(text) {
-                Ok("") => Err(Error::expected("an id", "an empty text")
-                    .with_help("give every row an id, or rename the column: rows then have their row numbers")),
+                Ok("") => Err(Error::expected("an id", "an empty text").with_help(
+                    "give every row an id, or rename the column: rows then have their row numbers",
+                )),
                 Ok(text) => push_text(ids, text),
                 Err(_) => Err(Error::expected("an id in UTF-8", number::shown(text))),
             },

@@ -37,8 +37,10 @@ pub(super) fn ids(id_column: Option<&str>, input: &Input) -> Result<Option<IdTyp
     match id_column {
         None => Ok(None),
         Some("word") => Ok(input.own_ids.then_some(IdType::Text)),
-        Some(other) => Err(Error::request(format!("expected the column `word` of id_column, found {}", quoted(other)))
-            .with_help("word vectors have one column besides the values: --id-column word")),
+        Some(other) => {
+            Err(Error::request(format!("expected the column `word` of id_column, found {}", quoted(other)))
+                .with_help("word vectors have one column besides the values: --id-column word"))
+        }
     }
 }
 

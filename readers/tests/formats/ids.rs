@@ -25,7 +25,12 @@ pub(crate) fn ids(dataset: &dyn Dataset, batch_rows: usize) -> Result<Vec<String
     Ok(ids)
 }
 
-fn of_text(format: &str, options: &str, path: &Path, text: &[u8]) -> Result<(Vec<String>, Option<IdType>), Error> {
+fn of_text(
+    format: &str,
+    options: &str,
+    path: &Path,
+    text: &[u8],
+) -> Result<(Vec<String>, Option<IdType>), Error> {
     std::fs::write(path, text).unwrap();
     let dataset = open_with(format, options, &Input::new(path))?;
     let all = ids(&*dataset, 1)?;
@@ -45,7 +50,13 @@ fn all_ids_of_a_text_have_one_kind() {
         ("jsonl", "{}", r#"{"v":[1],"key":"k","uuid":"x"} {"uuid":"y","v":[1]}"#, vec!["0", "1"], None),
         ("jsonl", "{ id_type = 'u64' }", r#"{"id":"7","v":[1]} {"v":[2],"id":8}"#, vec!["7", "8"], number),
         ("jsonl", "{ id_type = 'text' }", r#"{"id":"7","v":[1]} {"v":[2],"id":-8}"#, vec!["7", "-8"], text),
-        ("jsonl", "{ id_column = 'm.0.n' }", r#"{"m":[{"n":"p"}],"v":[1]} {"v":[2],"m":[{"n":"q"}]}"#, vec!["p", "q"], text),
+        (
+            "jsonl",
+            "{ id_column = 'm.0.n' }",
+            r#"{"m":[{"n":"p"}],"v":[1]} {"v":[2],"m":[{"n":"q"}]}"#,
+            vec!["p", "q"],
+            text,
+        ),
         ("csv", "{}", "id,a,b\n1,2,3 2,3,4", vec!["1", "2"], number),
         ("csv", "{}", "id,a,b\n1,2,3 x,3,4", vec!["1", "x"], text),
         ("csv", "{}", "id,a,b\n1,2,3 02,3,4", vec!["1", "02"], text),
@@ -59,7 +70,11 @@ fn all_ids_of_a_text_have_one_kind() {
         let lines = content.replace(" y\"", "#").replace(' ', "\n").replace('#', " y\"").replace('\t', " ");
         let found = of_text(format, options, &path, (lines + "\n").as_bytes());
         let (found, found_kind) = found.unwrap_or_else(|error| panic!("{content}: {error}"));
-        assert_eq!((found, found_kind), (expected.into_iter().map(str::to_owned).collect(), kind), "{content}");
+        assert_eq!(
+            (found, found_kind),
+            (expected.into_iter().map(str::to_owned).collect(), kind),
+            "{content}"
+        );
     }
 }
 
@@ -85,7 +100,13 @@ fn what_is_refused() {
             "row 1: expected a string as `id`, as row 0 has, found a whole number",
             either,
         ),
-        ("jsonl", "{}", "{\"v\":[1],\"id\":\"1\"}\n{\"v\":[1]}\n", "row 1: expected an id at `id`, found none", every),
+        (
+            "jsonl",
+            "{}",
+            "{\"v\":[1],\"id\":\"1\"}\n{\"v\":[1]}\n",
+            "row 1: expected an id at `id`, found none",
+            every,
+        ),
         (
             "jsonl",
             "{}",
@@ -131,8 +152,8 @@ mod of_tables {
 
     use readers::arrow_array::types::Int8Type;
     use readers::arrow_array::{
-        ArrayRef, BinaryArray, DictionaryArray, FixedSizeBinaryArray, LargeStringArray, RecordBatch, StringArray,
-        StringViewArray,
+        ArrayRef, BinaryArray, DictionaryArray, FixedSizeBinaryArray, LargeStringArray, RecordBatch,
+        StringArray, StringViewArray,
     };
     use readers::arrow_schema::{DataType, Field, Schema};
 

@@ -101,7 +101,10 @@ fn ids_are_found() {
         assert_eq!(dataset.info().notes, notes);
         let error = open_with("jsonl", "{ id_column = \"_id\" }", &Input::new(&path)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Request);
-        assert!(error.to_string().contains("expected a whole number of at least 0 or a string as id"), "{error}");
+        assert!(
+            error.to_string().contains("expected a whole number of at least 0 or a string as id"),
+            "{error}"
+        );
     }
 }
 

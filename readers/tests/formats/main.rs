@@ -22,6 +22,8 @@ mod sidecar;
 mod tables;
 mod testdata;
 #[cfg(all(feature = "arrow", feature = "parquet"))]
+mod testdata_all;
+#[cfg(all(feature = "arrow", feature = "parquet"))]
 mod testdata_tables;
 mod unpack;
 mod vecs;

@@ -11,8 +11,8 @@ use readers::arrow_array::types::{
     Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
 };
 use readers::arrow_array::{
-    ArrayRef, BinaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, RecordBatch, StringArray,
-    StructArray, UInt64Array,
+    ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, Int32Array, Int64Array, RecordBatch,
+    StringArray, StructArray, UInt64Array,
 };
 use readers::arrow_schema::Field;
 use readers::conformance::check;

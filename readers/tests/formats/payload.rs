@@ -9,7 +9,7 @@ use readers::arrow_schema::DataType;
 use readers::{BufferPool, Error, Input, Scan};
 use tempfile::tempdir;
 
-use super::open_with;
+use super::{open_with, read};
 
 /// One value for people: its type is seen by how it is written.
 fn shown(column: &ArrayRef, row: usize) -> String {
@@ -31,7 +31,7 @@ fn columns(format: &str, options: &str, input: &Input, batch_rows: usize) -> Res
     let dataset = open_with(format, options, input)?;
     let info = dataset.info();
     let (pool, scan) = (BufferPool::new(), Scan { rows: 0..info.rows.exact().unwrap(), batch_rows });
-    let Some(schema) = info.payload.clone() else { return Ok(Vec::new()) };
+    let Some(schema) = info.payload.clone() else { return read(&*dataset, batch_rows).map(|_| Vec::new()) };
     let mut found: Vec<String> = schema
         .fields()
         .iter()
@@ -106,7 +106,10 @@ fn types_are_those_of_all_lines() {
 #[test]
 fn what_nobody_wants_is_left_out() {
     let dir = tempdir().unwrap();
-    for (name, text) in [("a.jsonl", "{\"v\":[1],\"t\":\"a\",\"o\":{\"p\":1,\"q\":2}}\n"), ("a.csv", "t,v_0,v_1,o\na,1,2,b\n")] {
+    for (name, text) in [
+        ("a.jsonl", "{\"v\":[1],\"t\":\"a\",\"o\":{\"p\":1,\"q\":2}}\n"),
+        ("a.csv", "t,v_0,v_1,o\na,1,2,b\n"),
+    ] {
         let path = dir.path().join(name);
         std::fs::write(&path, text).unwrap();
         let format = &name[2..];
@@ -126,9 +129,21 @@ fn what_is_refused() {
     let path = dir.path().join("a.jsonl");
     let keys: String = (0..4097).map(|key| format!("\"k{key}\":1,")).collect();
     for (options, text, line) in [
-        ("{}", "{\"v\":[1],\"a\":1}\n{\"a\":1,\"v\":[2],\"a\":2}\n", "row 1: expected the key `a` once, found it twice"),
-        ("{ payload = ['b'] }", "{\"v\":[1],\"a\":1}\n", "expected the column `b` of payload, found none of that name"),
-        ("{}", "{\"v\":[1]}\n{\"v\":[1],\"a\":\"\\ud800\"}\n", "row 1: expected a string of JSON, found `\\\\ud800`"),
+        (
+            "{}",
+            "{\"v\":[1],\"a\":1}\n{\"a\":1,\"v\":[2],\"a\":2}\n",
+            "row 1: expected the key `a` once, found it twice",
+        ),
+        (
+            "{ payload = ['b'] }",
+            "{\"v\":[1],\"a\":1}\n",
+            "expected the column `b` of payload, found none of that name",
+        ),
+        (
+            "{}",
+            "{\"v\":[1]}\n{\"v\":[1],\"a\":\"\\ud800\"}\n",
+            "row 1: expected a string of JSON, found `\\\\ud800`",
+        ),
         ("{}", "{\"v\":[1]}\n{\"v\":[1],\"a\":}\n", "row 1: expected a value, found `}`"),
         ("{}", &format!("{{{keys}\"v\":[1]}}\n"), "expected up to 4096 further columns, found more"),
     ] {
