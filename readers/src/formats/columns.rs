@@ -16,6 +16,9 @@ const VECTOR_SUFFIX: &str = "_embedding";
 /// Columns that are ids by their name.
 const ID_NAMES: [&str; 6] = ["id", "_id", "ids", "uuid", "docid", "key"];
 
+/// How Arrow marks a column of UUIDs in the metadata of its field.
+pub(super) const UUID_MARK: (&str, &str) = ("ARROW:extension:name", "arrow.uuid");
+
 /// How deep structs are searched for columns.
 const MAX_DEPTH: usize = 16;
 
@@ -337,7 +340,7 @@ fn is_text(kind: &DataType) -> bool {
 
 /// Whether a column of 16 bytes is marked as UUIDs.
 fn is_uuid(field: &Field) -> bool {
-    field.metadata().get("ARROW:extension:name").is_some_and(|name| name == "arrow.uuid")
+    field.metadata().get(UUID_MARK.0).is_some_and(|name| name == UUID_MARK.1)
 }
 
 /// The column of that name, or of that dotted path.

@@ -4,10 +4,12 @@ use std::io::{self, BufReader, Read};
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow_schema::Schema;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::basic::LogicalType;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::SchemaDescriptor;
@@ -15,7 +17,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::column_values::{Converter, first_dim};
-use super::columns::{ColumnOptions, ColumnPath, Columns, check_dim, known_dim, no_dim, wrong_dim};
+use super::columns::{
+    ColumnOptions, ColumnPath, Columns, UUID_MARK, check_dim, known_dim, no_dim, wrong_dim,
+};
 use super::contained::{contained, one_line};
 use crate::{
     Batches, BufferPool, Dataset, DatasetInfo, Error, Format, Input, Io, Piece, Position, Probe, Rows, Scan,
@@ -65,7 +69,7 @@ impl Format for Parquet {
             let options = ArrowReaderOptions::new();
             ArrowReaderMetadata::load(&chunks, options).map_err(|e| undecodable("the Parquet footer", &e))
         })?;
-        let schema = Arc::clone(metadata.schema());
+        let schema = with_uuids(metadata.schema(), metadata.parquet_schema());
         let columns = Columns::choose(&schema, &self.0, input)?;
         let mask = mask(metadata.parquet_schema(), &columns);
         let groups = Groups::of(&metadata)?;
@@ -122,6 +126,19 @@ fn undecodable(what: &str, error: &ParquetError) -> Error {
         _ => Error::malformed(message)
             .with_help("the file is damaged, or of a kind that is not read: write it again"),
     }
+}
+
+/// The columns of a file, those of UUIDs marked as Arrow marks them: their values are 16 bytes otherwise.
+fn with_uuids(schema: &Schema, parquet: &SchemaDescriptor) -> Schema {
+    let fields = schema.fields().iter().zip(parquet.root_schema().get_fields()).map(|(field, column)| {
+        if column.get_basic_info().logical_type_ref() != Some(&LogicalType::Uuid) {
+            return Arc::clone(field);
+        }
+        let mut field = field.as_ref().clone();
+        field.metadata_mut().extend([UUID_MARK]);
+        Arc::new(field)
+    });
+    Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone())
 }
 
 /// The leaves of the file below the columns that are read.
