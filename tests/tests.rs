@@ -9,6 +9,8 @@ mod bad_input;
 mod cli;
 mod determinism;
 mod examples;
+#[cfg(unix)]
+mod exec;
 mod layering;
 #[cfg(target_os = "linux")]
 mod memory;

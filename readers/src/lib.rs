@@ -37,6 +37,7 @@ mod metric;
 mod mmap;
 mod pool;
 mod probe;
+mod program;
 mod source;
 mod unpack;
 
@@ -48,6 +49,7 @@ pub use format::{Format, FormatDescriptor, Input, OpenFormat, format_called, for
 pub use metric::{Metric, UnknownMetric};
 pub use pool::BufferPool;
 pub use probe::{Detected, Probe, Score, check_named, detect};
+pub use program::{Program, Surroundings};
 pub use source::{Io, Source};
 pub use unpack::Unpacked;
 

@@ -16,6 +16,8 @@ mod csv;
 mod csv_columns;
 mod csv_records;
 mod dense;
+#[cfg(feature = "arrow")]
+mod exec;
 mod fbin;
 mod glove;
 mod ids;
@@ -53,6 +55,8 @@ pub use self::parquet::Parquet;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 pub use columns::{All, BytesType, ColumnOptions, PayloadColumns};
 pub use csv::Csv;
+#[cfg(feature = "arrow")]
+pub use exec::Exec;
 pub use fbin::{F16bin, Fbin, I8bin, Ibin, U8bin};
 pub use glove::Glove;
 pub use ids::{read_npy_ids, read_u64_ids};
@@ -70,7 +74,7 @@ pub use word2vec::Word2vec;
 pub use words::Words;
 
 /// Text out of a file for a one-line message: shortened, and with nothing in it that a terminal would obey.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;
     let mut shown = String::from("`");
     for char in text.chars().take(SHOWN) {
