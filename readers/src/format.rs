@@ -110,6 +110,11 @@ impl Input {
         }
     }
 
+    /// The file or folder that a program made the content of, if one did.
+    pub fn made_of(&self) -> Option<&Path> {
+        self.unpacked.as_ref().and_then(Unpacked::made_of)
+    }
+
     /// What a person should hear once about how the file came in.
     pub fn note(&self) -> Option<String> {
         #[expect(clippy::cast_precision_loss, reason = "rounded for people")]

@@ -123,7 +123,8 @@ pub(super) fn parse_metric(word: &str) -> Result<Metric, String> {
 pub(super) fn parse_format(word: &str) -> Result<&'static readers::FormatDescriptor, String> {
     readers::format_called(word).ok_or_else(|| {
         let known: Vec<_> = readers::formats().iter().map(|format| format.name).collect();
-        format!("known formats: {}", known.join(", "))
+        let known = || format!("known formats: {}", known.join(", "));
+        readers::other_build(word).map_or_else(known, str::to_owned)
     })
 }
 

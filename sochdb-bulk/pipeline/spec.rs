@@ -402,7 +402,10 @@ fn parse_run(text: &Text, value: Spanned<DeValue<'_>>) -> Result<RunOptions, Fai
 }
 
 fn unknown_type(text: &Text, kind: &Spanned<String>, what: &str, known: &[&str]) -> Failure {
-    let help = did_you_mean(kind.get_ref(), known, "known");
+    let help = match readers::other_build(kind.get_ref()).filter(|_| what == "source") {
+        Some(help) => help.to_owned(),
+        None => did_you_mean(kind.get_ref(), known, "known"),
+    };
     text.refuse(kind.span(), &format!("unknown {what} `{}`", kind.get_ref())).with_help(help)
 }
 

@@ -72,10 +72,10 @@ impl Format for Exec {
     }
 
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
-        let Some(output) = &input.unpacked else {
+        if input.unpacked.is_none() {
             return Err(Error::request("expected what a program wrote, found a file")
                 .with_help("if the file is an Arrow IPC stream, say --format arrow_stream"));
-        };
+        }
         let help = |error: Error| {
             match error.kind() {
             ErrorKind::Malformed => error.with_help(
@@ -96,6 +96,6 @@ impl Format for Exec {
             return Err(help(error.at(Position::Byte(end))));
         }
         let dataset = IpcDataset::open(Self::NAME, source, messages, &self.columns(), input, Vec::new());
-        Ok(Box::new(dataset.map_err(help)?.made_of(output.made_of())))
+        Ok(Box::new(dataset.map_err(help)?.made_of(input.made_of())))
     }
 }

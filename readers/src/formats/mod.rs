@@ -10,7 +10,7 @@ mod column_text;
 mod column_values;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 mod columns;
-#[cfg(any(feature = "arrow", feature = "parquet"))]
+#[cfg(any(feature = "arrow", feature = "hdf5", feature = "parquet"))]
 mod contained;
 mod csv;
 mod csv_columns;
@@ -20,6 +20,10 @@ mod dense;
 mod exec;
 mod fbin;
 mod glove;
+#[cfg(feature = "hdf5")]
+mod hdf5;
+#[cfg(feature = "hdf5")]
+mod hdf5_table;
 mod ids;
 #[cfg(feature = "arrow")]
 mod ipc;
@@ -59,6 +63,8 @@ pub use csv::Csv;
 pub use exec::Exec;
 pub use fbin::{F16bin, Fbin, I8bin, Ibin, U8bin};
 pub use glove::Glove;
+#[cfg(feature = "hdf5")]
+pub use hdf5::Hdf5;
 pub use ids::{read_npy_ids, read_u64_ids};
 pub use jsonl::JsonLines;
 pub use matrix::{MatrixFile, MatrixLayout};
