@@ -17,7 +17,7 @@ use hdf5_reader::{Dataset, Datatype, Hdf5File};
 
 use super::contained::{contained, one_line};
 use super::quoted;
-use crate::{ByteOrder, DType, Error, Position, Source};
+use crate::{ByteOrder, DType, Error, Source};
 
 /// What is decoded, in errors.
 pub(super) const WHAT: &str = "the HDF5 data";
@@ -269,7 +269,7 @@ impl Table {
                 Ok(())
             }
         }
-        .map_err(|error| error.at(Position::Part(self.name.clone())))
+        .map_err(|error| error.within(&self.name))
     }
 
     /// How many rows are read best in one go, if so many are wanted at least.

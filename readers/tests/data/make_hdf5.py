@@ -73,7 +73,7 @@ with write("refused.h5") as file:
     file["words"] = np.array([b"ab", b"cd"])
     file["complex"] = np.zeros((2, 3), "c8")
     file["large"] = np.array([[1, 2], [3, 2**24 + 1]])
-    file["negative"] = np.array([1, -5])
+    file["negative"] = np.array([-5, 1])
     file.create_dataset("lzf", data=values(4, 2), compression="lzf")
     file.create_dataset("unwritten", shape=(4, 2), dtype="f4")
     file.create_dataset("half", shape=(8, 2), dtype="f4", chunks=(4, 2))[:4] = values(4, 2)
