@@ -52,10 +52,12 @@ with write("new.h5", libver="latest") as file:
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plist.set_chunk((4, 4))
     plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    plist.set_obj_track_times(False)
     h5py.h5d.create(file.id, b"implicit", h5py.h5t.IEEE_F32LE, space, plist)
     file["implicit"][...] = values(11, 6)
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plist.set_layout(h5py.h5d.COMPACT)
+    plist.set_obj_track_times(False)
     h5py.h5d.create(file.id, b"compact", h5py.h5t.IEEE_F32LE, space, plist)
     file["compact"][...] = values(11, 6)
 
