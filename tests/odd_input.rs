@@ -122,3 +122,29 @@ fn a_link_as_output_is_replaced_and_what_it_led_to_stays() {
         assert!(!dir.exists("nowhere"));
     }
 }
+
+/// A format that this build leaves out is called by its name.
+#[test]
+fn hdf5_in_a_build_without_it() {
+    if cfg!(feature = "hdf5") {
+        return;
+    }
+    let dir = Dir::new();
+    dir.write("a.h5", b"\x89HDF\r\n\x1a\n and so on");
+    dir.write("p.toml", "version = 1\n[source]\ntype = \"hdf5\"\npath = \"a.h5\"\n[sink]\ntype = \"null\"\n");
+    let help = "HDF5 is read by builds with the feature hdf5: cargo install --path . --features hdf5";
+    for words in [
+        "convert -i a.h5 -o o.npy",
+        "convert -i a.h5 -o o.npy -d 2 -f raw_f32",
+        "build-index -i a.h5 -o o.hnsw -f hdf5",
+        "run p.toml",
+    ] {
+        let output = dir.run(words);
+        assert_eq!(output.code, Some(2), "{words}: {}", output.stderr);
+        assert!(output.stderr.contains(help), "{words}: {}", output.stderr);
+    }
+    let output = dir.run("convert -i a.h5 -o o.npy");
+    let line = "error: a.h5: expected a format that this build reads, found HDF5\n";
+    assert!(output.stderr.starts_with(line), "{}", output.stderr);
+    assert!(!dir.ok("plugins").text().contains("hdf5"));
+}

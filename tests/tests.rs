@@ -10,6 +10,8 @@ mod cli;
 mod columns;
 mod determinism;
 mod examples;
+#[cfg(unix)]
+mod exec;
 mod layering;
 #[cfg(target_os = "linux")]
 mod memory;

@@ -9,7 +9,7 @@ use readers::{BufferPool, Input, Io, Scan, format_called};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets. A folder `corpus/NAME` holds the inputs of each.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: &[Target] = &[
     ("npy_header", npy_header),
     ("npy_file", npy_file),
     ("raw_f32_sidecar", raw_f32_sidecar),
@@ -25,6 +25,8 @@ pub const TARGETS: [Target; 15] = [
     ("glove_file", glove_file),
     ("word2vec_file", word2vec_file),
     ("packed_file", packed_file),
+    #[cfg(feature = "hdf5")]
+    ("hdf5_file", hdf5_file),
 ];
 
 /// The header of an .npy file.
@@ -108,6 +110,12 @@ pub fn glove_file(data: &[u8]) {
 /// A file of word2vec, text or binary, mapped and read.
 pub fn word2vec_file(data: &[u8]) {
     both_ways("word2vec", data);
+}
+
+/// A whole HDF5 file, mapped and read.
+#[cfg(feature = "hdf5")]
+pub fn hdf5_file(data: &[u8]) {
+    both_ways("hdf5", data);
 }
 
 /// A packed file: what it gives is no larger than it may be.

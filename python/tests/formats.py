@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Files of other libraries, read by sochdb-bulk bit by bit, and its own files, read by them.
 
-    pip install numpy pyarrow safetensors faiss-cpu zstandard
+    pip install numpy pyarrow safetensors faiss-cpu zstandard h5py
     cargo build --release
     python3 python/tests/formats.py
 
-Each case is skipped, with a message, where its library is not installed. Exits 1 if any case fails.
+Each case is skipped, with a message, where its library is not installed, and that of h5py where the program was built without
+the feature hdf5. Exits 1 if any case fails.
 """
 
 import argparse
@@ -35,6 +36,10 @@ def case(*libraries):
     return register
 
 
+class Skipped(Exception):
+    """Why a case cannot be run."""
+
+
 class Bench:
     """A folder, the program, and rows that every format can hold."""
 
@@ -59,6 +64,10 @@ class Bench:
         if (done.returncode != 0) != fails:
             raise AssertionError(f"{' '.join(map(str, args))}: exit {done.returncode}\n{done.stderr}")
         return done.stderr
+
+    def run_for(self, *args):
+        """What it writes to standard output."""
+        return subprocess.run([self.program, *map(str, args)], capture_output=True, text=True, check=True).stdout
 
     def converted(self, source, *args, to="npy"):
         output = self.path(f"converted.{to}")
@@ -132,6 +141,36 @@ def packed_by_zstandard(bench, zstandard):
     path = bench.path("rows.npy.zst")
     path.write_bytes(zstandard.ZstdCompressor().compress(bench.saved().read_bytes()))
     bench.reads(path, bench.rows)
+
+
+@case("h5py")
+def hdf5(bench, h5py):
+    if "  hdf5 " not in bench.run_for("plugins"):
+        raise Skipped("the program was built without the feature hdf5")
+    for libver in ("earliest", "latest"):
+        for name in ("rows", "halves", "doubles", "bytes", "signed", "ints"):
+            values = getattr(bench, name)
+            for options in (
+                {},
+                {"chunks": True},
+                {"chunks": (100, DIM), "compression": "gzip"},
+                {"chunks": (7, 5), "compression": 9, "shuffle": True, "fletcher32": True},
+                {"chunks": (64, 24), "maxshape": (None, DIM), "shuffle": True},
+                {"chunks": (64, 7), "maxshape": (None, None)},
+                {"chunks": values.shape, "compression": 1},
+            ):
+                path = bench.path("a.h5")
+                with h5py.File(path, "w", libver=libver) as file:
+                    file.create_dataset("group/vectors", data=values, **options)
+                    file["labels"] = np.arange(3)
+                bench.reads(path, values, "--threads", 2, "--batch-size", 99)
+    path = bench.path("ann.hdf5")
+    with h5py.File(path, "w") as file:
+        file.attrs["distance"] = "euclidean"
+        file["train"], file["test"] = bench.rows, bench.rows[:5]
+        file["neighbors"], file["distances"] = np.zeros((5, 3), "i4"), np.zeros((5, 3), "f4")
+    bench.reads(path, bench.rows)
+    assert "vectors from the dataset `train`" in bench.run("convert", "-i", path, "-o", bench.path("o.npy"), "-v")
 
 
 # --- pyarrow ---------------------------------------------------------------------------------------------------------
@@ -384,6 +423,9 @@ def main():
             try:
                 function(Bench(folder, args.binary), *modules)
                 print(f"ok      {function.__name__}")
+            except Skipped as reason:
+                print(f"skipped {function.__name__}: {reason}")
+                continue
             except Exception:
                 failed += 1
                 print(f"FAILED  {function.__name__}\n{traceback.format_exc(limit=4)}")

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use toml::de::ValueDeserializer;
 
 use crate::unpack::STANDARD_INPUT;
-use crate::{Dataset, Error, Io, Probe, Score, Source, Unpacked};
+use crate::{Dataset, Error, Io, Probe, Program, Score, Source, Surroundings, Unpacked};
 
 /// The most bytes that a file is unpacked to where nobody says: no real file of vectors is larger.
 const MAX_UNPACKED_BYTES: u64 = 1 << 40;
@@ -77,6 +77,26 @@ impl Input {
         Ok(self)
     }
 
+    /// The same input, with all that `program` writes to standard output in place of the file: it is run to its end, and
+    /// what it writes is kept in a temporary file. [`Input::path`], a file or a folder, may be empty.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Request`] if it cannot be started, or writes more than [`Input::max_unpacked_bytes`]; its exit
+    /// status and what it said last, if that is not success; what [`Surroundings::stop`] asked for. It is ended then, with
+    /// all that it started.
+    pub fn written_by(mut self, program: &Program, around: &Surroundings<'_>) -> Result<Self, Error> {
+        if self.path == Path::new("-") {
+            return Err(Error::request("expected a file or a folder for the program, found `-`")
+                .with_help("programs are given no standard input: save it to a file"));
+        }
+        if !self.path.as_os_str().is_empty() {
+            std::fs::metadata(&self.path).map_err(|e| Error::io("open", e).in_file(&self.path))?;
+        }
+        self.unpacked = Some(program.run(&self.path, self.max_unpacked_bytes, around)?);
+        self.path = program.output_name();
+        Ok(self)
+    }
+
     /// Opens the file, or what it was unpacked to.
     ///
     /// # Errors
@@ -99,6 +119,11 @@ impl Input {
             Some(unpacked) => unpacked.name(),
             None => Some(&self.path),
         }
+    }
+
+    /// The file or folder that a program made the content of, if one did.
+    pub fn made_of(&self) -> Option<&Path> {
+        self.unpacked.as_ref().and_then(Unpacked::made_of)
     }
 
     /// What a person should hear once about how the file came in.
@@ -135,6 +160,12 @@ pub trait Format: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync + 'st
     /// # Errors
     /// What is wrong with the file or with the request. [`Input::path`] is added where the error names no file.
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error>;
+
+    /// The program that makes the bytes, for a format that is one: [`Format::open`] is given them then. Whoever opens the
+    /// format asks the person first whether it may be run.
+    fn program(&self) -> Option<Program> {
+        None
+    }
 }
 
 /// [`Format::open`] without the associated constants.
@@ -144,11 +175,18 @@ pub trait OpenFormat: fmt::Debug + Send + Sync {
     /// # Errors
     /// As [`Format::open`]; the file is always named.
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error>;
+
+    /// As [`Format::program`].
+    fn program(&self) -> Option<Program>;
 }
 
 impl<T: Format> OpenFormat for T {
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
         Format::open(self, input).map_err(|error| error.in_file(&input.path))
+    }
+
+    fn program(&self) -> Option<Program> {
+        Format::program(self)
     }
 }
 

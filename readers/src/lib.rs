@@ -37,6 +37,7 @@ mod metric;
 mod mmap;
 mod pool;
 mod probe;
+mod program;
 mod source;
 mod unpack;
 
@@ -47,7 +48,8 @@ pub use error::{Error, ErrorKind, Position};
 pub use format::{Format, FormatDescriptor, Input, OpenFormat, format_called, formats};
 pub use metric::{Metric, UnknownMetric};
 pub use pool::BufferPool;
-pub use probe::{Detected, Probe, Score, check_named, detect};
+pub use probe::{Detected, Probe, Score, check_named, detect, other_build};
+pub use program::{Program, Surroundings};
 pub use source::{Io, Source};
 pub use unpack::Unpacked;
 

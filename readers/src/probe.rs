@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use crate::{Error, FormatDescriptor, Input, formats};
+use crate::{Error, FormatDescriptor, Input, format_called, formats};
 
 /// How much of a file a probe sees.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -76,9 +76,20 @@ pub struct Detected {
     pub reason: Cow<'static, str>,
 }
 
+/// What to do about a format that this build leaves out, if `word` is one.
+pub fn other_build(word: &str) -> Option<&'static str> {
+    let is_hdf5 = ["hdf5", "h5"].iter().any(|name| word.eq_ignore_ascii_case(name));
+    (is_hdf5 && format_called("hdf5").is_none())
+        .then_some("HDF5 is read by builds with the feature hdf5: cargo install --path . --features hdf5")
+}
+
 fn scores(input: &Input) -> Result<Vec<(&'static FormatDescriptor, Score)>, Error> {
     let source = input.source()?;
     let head = source.head(HEAD_BYTES)?;
+    if let Some(help) = other_build("hdf5").filter(|_| head.starts_with(b"\x89HDF\r\n\x1a\n")) {
+        let error = Error::request("expected a format that this build reads, found HDF5");
+        return Err(error.in_file(&input.path).with_help(help));
+    }
     let probe =
         Probe { head: &head, len_bytes: source.len_bytes(), path: input.inner_path(), dim: input.dim };
     let mut scores: Vec<_> = formats()

@@ -1,4 +1,5 @@
-//! Packed files and standard input: decoded once into a temporary file without a name, so that every format can map it.
+//! Packed files, standard input and what programs write: taken in once into a temporary file without a name, so that
+//! every format can map it.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -46,7 +47,7 @@ impl Packing {
     }
 }
 
-/// The bytes of a packed file or of standard input. Clones share one temporary file, which goes with the last of them.
+/// The bytes of a packed file, of standard input or of a program. Clones share one temporary file, which goes with the last of them.
 #[derive(Debug, Clone)]
 pub struct Unpacked(Arc<Content>);
 
@@ -56,8 +57,10 @@ struct Content {
     len: u64,
     /// What the content is called; nothing where it came from standard input.
     name: Option<PathBuf>,
-    /// The packed file, to see whether it changed.
+    /// The packed file, or what a program made the content of: a file, to see whether it changed.
     packed: Option<Arc<Source>>,
+    /// What a program made the content of: a file or a folder.
+    made_of: Option<PathBuf>,
 }
 
 impl PartialEq for Unpacked {
@@ -79,7 +82,7 @@ impl Unpacked {
         let reader = BufReader::with_capacity(CHUNK_BYTES, file);
         let (file, len) = decode(reader, Some(packing), limit, stop)?;
         let (name, packed) = (Some(inner_name(path)), Some(Arc::new(source)));
-        Ok(Some(Self(Arc::new(Content { file, len, name, packed }))))
+        Ok(Some(Self(Arc::new(Content { file, len, name, packed, made_of: None }))))
     }
 
     /// Takes all of standard input, unpacked if it is packed.
@@ -94,12 +97,30 @@ impl Unpacked {
         peeked.map_err(|e| if stop() { stopped() } else { Error::io("read", e) })?;
         let packing = Packing::of(&head);
         let (file, len) = decode(Cursor::new(head).chain(reader), packing, limit, stop)?;
-        Ok(Self(Arc::new(Content { file, len, name: None, packed: None })))
+        Ok(Self(Arc::new(Content { file, len, name: None, packed: None, made_of: None })))
+    }
+
+    /// Takes all that a program writes, which makes it of `input`.
+    pub(crate) fn stream(
+        reader: impl BufRead,
+        input: Option<PathBuf>,
+        limit: u64,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Self, Error> {
+        let is_file = |path: &&PathBuf| path.is_file();
+        let packed = input.as_ref().filter(is_file).map(|path| Source::open(path, Io::Read)).transpose()?;
+        let (file, len) = decode(reader, None, limit, stop)?;
+        Ok(Self(Arc::new(Content { file, len, name: None, packed: packed.map(Arc::new), made_of: input })))
     }
 
     /// What the content is called: `x.npy` of `x.npy.gz`. Nothing for standard input.
     pub(crate) fn name(&self) -> Option<&Path> {
         self.0.name.as_deref()
+    }
+
+    /// What a program made the content of, if anything.
+    pub(crate) fn made_of(&self) -> Option<&Path> {
+        self.0.made_of.as_deref()
     }
 
     /// The content's length.
@@ -178,9 +199,10 @@ fn decode(
         };
         len += read as u64;
         if len > limit {
+            let help = "if that is meant, unpack it to a file, or save it to one, and name that";
             return Err(Error::request(format!("expected up to {limit} unpacked bytes, found more"))
                 .at(Position::Byte(consumed.get()))
-                .with_help("if that is meant, unpack the file and name what comes out"));
+                .with_help(help));
         }
         file.write_all(&chunk[..read]).map_err(|e| no_room("write the unpacked bytes", e))?;
     }

@@ -33,6 +33,7 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     let mut pipeline = Pipeline::parse(read(&args.file)?)?;
     pipeline.run.threads = args.run.threads.unwrap_or(pipeline.run.threads);
     pipeline.run.if_exists = args.run.if_exists.unwrap_or(pipeline.run.if_exists);
+    pipeline.allow_exec = args.run.allow_exec;
     run_pipeline(pipeline, &args.run.stats, verbosity)
 }
 

@@ -15,13 +15,21 @@ use crate::output::{stdout, units};
 use crate::pipeline::{Cancel, IfExists, MAX_THREADS, Monitoring, Pipeline, Report, Text};
 use crate::stages::Dropped;
 
+/// The format that runs a program.
+const EXEC: &str = "exec";
+
 /// What to read.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Input")]
 pub(super) struct InputArgs {
     /// Input vector file, also packed by gzip or zstd; `-` is standard input
-    #[arg(short, long, value_name = "FILE")]
-    pub(super) input: PathBuf,
+    #[arg(short, long, value_name = "FILE", required_unless_present = "command")]
+    pub(super) input: Option<PathBuf>,
+
+    /// A program and its arguments that writes the vectors to its standard output, as an Arrow IPC stream; `{path}` in
+    /// them becomes the input, if there is one. Needs --allow-exec
+    #[arg(last = true, value_name = "PROGRAM")]
+    command: Vec<String>,
 
     /// Vector dimension (read from the file or its sidecar where that has it; must agree)
     #[arg(short, long, value_name = "DIM", value_parser = clap::value_parser!(u32).range(1..=readers::MAX_DIM as i64))]
@@ -75,6 +83,10 @@ pub(super) struct RunFlags {
     #[arg(long, value_name = "WHAT", value_enum)]
     pub(super) if_exists: Option<IfExists>,
 
+    /// Let a source of type exec run its program
+    #[arg(long)]
+    pub(super) allow_exec: bool,
+
     #[command(flatten)]
     pub(super) stats: StatsFlag,
 }
@@ -111,7 +123,8 @@ pub(super) fn parse_metric(word: &str) -> Result<Metric, String> {
 pub(super) fn parse_format(word: &str) -> Result<&'static readers::FormatDescriptor, String> {
     readers::format_called(word).ok_or_else(|| {
         let known: Vec<_> = readers::formats().iter().map(|format| format.name).collect();
-        format!("known formats: {}", known.join(", "))
+        let known = || format!("known formats: {}", known.join(", "));
+        readers::other_build(word).map_or_else(known, str::to_owned)
     })
 }
 
@@ -130,10 +143,28 @@ pub(super) fn source_table(
     format: Option<&readers::FormatDescriptor>,
 ) -> Result<Table, Failure> {
     let mut source = Table::new();
-    if let Some(format) = format {
-        source.insert("type".to_owned(), format.name.into());
+    let exec = (!input.command.is_empty()).then_some(EXEC);
+    match (format.map(|format| format.name), exec) {
+        (Some(EXEC), None) => {
+            return Err(Failure::refused("--format exec: expected a program, found none")
+                .with_help("put it at the end, behind `--`: --allow-exec -- python3 reader.py"));
+        }
+        (Some(other), Some(_)) if other != EXEC => {
+            let message = format!("expected the format exec, as a program is given, found {other}");
+            return Err(Failure::refused(message).with_help("leave one of the two away"));
+        }
+        (format, exec) => {
+            if let Some(name) = format.or(exec) {
+                source.insert("type".to_owned(), name.into());
+            }
+        }
     }
-    source.insert("path".to_owned(), path_value(&input.input)?);
+    if exec.is_some() {
+        source.insert("command".to_owned(), input.command.clone().into());
+    }
+    if let Some(path) = &input.input {
+        source.insert("path".to_owned(), path_value(path)?);
+    }
     if let Some(dim) = input.dimension {
         source.insert("dim".to_owned(), i64::from(dim).into());
     }
@@ -183,7 +214,8 @@ pub(super) fn execute(
     }
     pipeline.insert("sink".to_owned(), sink.into());
     let text = pipeline.to_string();
-    let pipeline = Pipeline::parse(Text::of_flags(text.clone()))?;
+    let mut pipeline = Pipeline::parse(Text::of_flags(text.clone()))?;
+    pipeline.allow_exec = args.shared.allow_exec;
     if args.print_pipeline {
         return stdout::write(text.as_bytes());
     }
@@ -198,7 +230,7 @@ pub(super) fn run_pipeline(
 ) -> Result<(), Failure> {
     let monitoring = Monitoring { cancel: Cancel::by_signals(), progress: Progress::new(verbosity) };
     let mut stats = Stats::new(stats)?;
-    let outcome = pipeline.plan_unless(&monitoring.cancel).and_then(|plan| {
+    let outcome = pipeline.plan_with(&monitoring).and_then(|plan| {
         stats.keep_off(plan.files(), plan.uses_stdout().then_some("rows"))?;
         for note in plan.notes() {
             say(Verbosity::Verbose, verbosity, &format!("note: {note}"));

@@ -4,12 +4,13 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::diagnostics::Verbosity;
+use super::diagnostics::{Verbosity, say};
 
 /// Progress of the parts of one run, one after the other.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress {
     bar: ProgressBar,
+    verbosity: Verbosity,
 }
 
 impl Progress {
@@ -21,7 +22,7 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(None, target);
         // A template that does not parse would be a slip of this file: the default style is as good then.
         bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar }
+        Self { bar, verbosity }
     }
 
     /// Begins a part of so many rows.
@@ -34,6 +35,11 @@ impl Progress {
     /// So many more rows are done.
     pub(crate) fn advance(&self, rows: u64) {
         self.bar.inc(rows);
+    }
+
+    /// Shows a line above the bar, unless the person asked for silence.
+    pub(crate) fn say(&self, line: &str) {
+        self.bar.suspend(|| say(Verbosity::Normal, self.verbosity, line));
     }
 
     /// Takes the bar away.

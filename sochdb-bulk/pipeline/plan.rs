@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use readers::{Dataset, DatasetInfo, Detected, IdType, Rows, Scan, check_named, detect};
+use readers::{
+    Dataset, DatasetInfo, Detected, IdType, Input, Program, Rows, Scan, Surroundings, check_named, detect,
+};
 
 use super::run::threads_or_all;
 use super::spec::{Source, is_stdio};
-use super::{Cancel, IfExists, Pipeline, StreamInfo};
+use super::{IfExists, Monitoring, Pipeline, StreamInfo, Text};
 use crate::Failure;
 use crate::output::atomic::{check_not_input, check_target, is_same_place};
 use crate::sinks::AnySink;
@@ -44,8 +46,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(pipeline: Pipeline, cancel: &Cancel) -> Result<Self, Failure> {
-        let Pipeline { text, name, run, source, stages, mut sink, sink_span } = pipeline;
+    pub(super) fn new(pipeline: Pipeline, monitoring: &Monitoring) -> Result<Self, Failure> {
+        let Pipeline { text, name, run, allow_exec, source, stages, mut sink, sink_span } = pipeline;
+        let cancel = &monitoring.cancel;
         let threads = threads_or_all(run.threads);
 
         let own_ids = !stages.iter().any(|(stage, _)| stage.replaces_ids());
@@ -56,20 +59,35 @@ impl Plan {
                 .refuse(source.span(), "the pipeline itself is on standard input, so the vectors cannot be")
                 .with_help("save one of the two to a file"));
         }
-        let unpacked = input.unpacked_unless(&|| cancel.is_set());
+        let named = source.format.map(|format| Source::opener(&text, format).map(|opener| (format, opener)));
+        let named = named.transpose()?;
+        let program = named.as_ref().and_then(|(_, opener)| opener.program());
+        let taken_in = match &program {
+            Some(program) if !allow_exec => {
+                let message = format!("expected leave to run {}, found none", program.line());
+                return Err(text.refuse(source.span(), &message).with_help(
+                    "a source of type exec runs a program: if you trust it, say --allow-exec on the command line",
+                ));
+            }
+            Some(program) => written_by(program, input, &text, monitoring),
+            None => input.unpacked_unless(&|| cancel.is_set()),
+        };
         cancel.check()?;
-        let input = unpacked?;
-        let (format, reason) = match source.format {
-            Some(format) => {
-                check_named(format, &input)?;
-                (format, "it was named".into())
+        let input = taken_in?;
+        let (format, reason, opener) = match named {
+            Some((format, opener)) => {
+                // What a program writes is what its format says, and no file that could be another's.
+                if program.is_none() {
+                    check_named(format, &input)?;
+                }
+                (format, "it was named".into(), opener)
             }
             None => {
                 let Detected { format, reason } = detect(&input)?;
-                (format, reason)
+                (format, reason, Source::opener(&text, format)?)
             }
         };
-        let dataset = Source::opener(&text, format)?.open(&input)?;
+        let dataset = opener.open(&input)?;
         let info = dataset.info();
         let mut notes: Vec<String> = (input.note().iter().chain(&info.notes))
             .map(|note| format!("{}: {note}", input.path.display()))
@@ -175,6 +193,21 @@ impl Plan {
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
+}
+
+/// The input with what a program writes, in the folder of the text. Its words are shown.
+fn written_by(
+    program: &Program,
+    input: Input,
+    text: &Text,
+    monitoring: &Monitoring,
+) -> Result<Input, readers::Error> {
+    let around = Surroundings {
+        folder: text.folder(),
+        stop: &|| monitoring.cancel.is_set(),
+        hear: &|line| monitoring.progress.say(line),
+    };
+    input.written_by(program, &around)
 }
 
 /// A bound of the memory of the stream itself: the batches in flight with their ids, once more for every stage that may

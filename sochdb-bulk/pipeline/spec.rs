@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::text::did_you_mean;
-use super::{Cancel, Plan, Text};
+use super::{Monitoring, Plan, Text};
 use crate::Failure;
 use crate::sinks::{self, AnySink};
 use crate::stages::{self, AnyStage};
@@ -72,6 +72,8 @@ pub struct Pipeline {
     pub name: Option<String>,
     /// How to run it.
     pub run: RunOptions,
+    /// Whether its source may run a program. Not a word of the text: whoever runs it says so.
+    pub allow_exec: bool,
     pub(super) source: Source,
     pub(super) stages: Stages,
     pub(super) sink: Box<dyn AnySink>,
@@ -90,6 +92,8 @@ pub(super) struct Source {
 /// What every source has.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct SourceOptions {
+    /// Empty where a program needs none.
+    #[serde(default)]
     pub(super) path: PathBuf,
     dim: Option<Spanned<i64>>,
     rows: Option<Spanned<String>>,
@@ -106,7 +110,7 @@ impl Pipeline {
     pub fn parse(text: Text) -> Result<Self, Failure> {
         let parsed = Parts::parse(&text)?;
         let Parts { run, name, source, stages, sink, sink_span } = parsed;
-        Ok(Self { name, run, source, stages, sink, sink_span, text })
+        Ok(Self { name, run, allow_exec: false, source, stages, sink, sink_span, text })
     }
 
     /// Opens the inputs' headers and checks everything that can be checked before a byte is written.
@@ -114,12 +118,12 @@ impl Pipeline {
     /// # Errors
     /// What does not fit: files, options, dimensions, counts, outputs that are inputs.
     pub fn plan(self) -> Result<Plan, Failure> {
-        Plan::new(self, &Cancel::default())
+        Plan::new(self, &Monitoring::silent())
     }
 
-    /// As [`Pipeline::plan`], but can be stopped while an input is unpacked.
-    pub(crate) fn plan_unless(self, cancel: &Cancel) -> Result<Plan, Failure> {
-        Plan::new(self, cancel)
+    /// As [`Pipeline::plan`], but can be stopped while an input is unpacked, and a program that makes it is heard.
+    pub(crate) fn plan_with(self, monitoring: &Monitoring) -> Result<Plan, Failure> {
+        Plan::new(self, monitoring)
     }
 }
 
@@ -186,8 +190,13 @@ impl Source {
         let source = Self { common, format, span: step.span.clone() };
         source.dim(text)?;
         source.rows(text)?;
-        if let Some(format) = format {
-            parse_options(text, step.options, format.parse, format.schema, &SOURCE)?;
+        let opener = match format {
+            Some(format) => Some(parse_options(text, step.options, format.parse, format.schema, &SOURCE)?),
+            None => None,
+        };
+        let is_program = opener.is_some_and(|opener| opener.program().is_some());
+        if source.common.path.as_os_str().is_empty() && !is_program {
+            return Err(text.refuse(source.span(), "missing field `path`"));
         }
         Ok(source)
     }
@@ -205,7 +214,8 @@ impl Source {
 
     /// The input that readers open.
     pub(super) fn input(&self, text: &Text, own_ids: bool, payload: bool) -> Result<Input, Failure> {
-        let path = text.resolve(&self.common.path);
+        let path = &self.common.path;
+        let path = if path.as_os_str().is_empty() { PathBuf::new() } else { text.resolve(path) };
         Ok(Input { io: self.common.io, dim: self.dim(text)?, own_ids, payload, ..Input::new(path) })
     }
 
@@ -392,7 +402,10 @@ fn parse_run(text: &Text, value: Spanned<DeValue<'_>>) -> Result<RunOptions, Fai
 }
 
 fn unknown_type(text: &Text, kind: &Spanned<String>, what: &str, known: &[&str]) -> Failure {
-    let help = did_you_mean(kind.get_ref(), known, "known");
+    let help = match readers::other_build(kind.get_ref()).filter(|_| what == "source") {
+        Some(help) => help.to_owned(),
+        None => did_you_mean(kind.get_ref(), known, "known"),
+    };
     text.refuse(kind.span(), &format!("unknown {what} `{}`", kind.get_ref())).with_help(help)
 }
 

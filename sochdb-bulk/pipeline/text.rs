@@ -68,6 +68,11 @@ impl Text {
         &self.text
     }
 
+    /// The folder in which its paths begin; empty for the current one.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// `path` as seen from the folder. `-` stays what it is.
     pub(crate) fn resolve(&self, path: &Path) -> PathBuf {
         if path == Path::new("-") { path.to_path_buf() } else { self.folder.join(path) }

@@ -57,7 +57,7 @@ impl Format for ArrowStream {
 }
 
 /// Walks over the headers of all messages. Gives the end of the stream as well.
-fn messages(source: &Source) -> Result<(Messages, u64), Error> {
+pub(super) fn messages(source: &Source) -> Result<(Messages, u64), Error> {
     if source.head(6)? == b"ARROW1" {
         return Err(Error::expected("an Arrow stream", "an Arrow file")
             .at(Position::Byte(0))

@@ -122,7 +122,7 @@ fn read_npy_ids_inner(input: &Input) -> Result<Vec<u64>, Error> {
 }
 
 /// The integer of up to 8 bytes, signed where `dtype` is.
-fn integer(dtype: DType, order: ByteOrder, bytes: &[u8]) -> i128 {
+pub(super) fn integer(dtype: DType, order: ByteOrder, bytes: &[u8]) -> i128 {
     let push = |value: i128, &byte: &u8| value << 8 | i128::from(byte);
     let value = match order {
         ByteOrder::Little => bytes.iter().rev().fold(0, push),

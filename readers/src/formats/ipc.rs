@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -253,6 +254,12 @@ impl IpcDataset {
         dataset.converter.dim = dataset.info.dim;
         dataset.in_place = dataset.map_in_place();
         Ok(dataset)
+    }
+
+    /// The same, made of a further file or folder.
+    pub(super) fn made_of(mut self, path: Option<&Path>) -> Self {
+        self.info.files.extend(path.map(Path::to_path_buf));
+        self
     }
 
     fn dimension(&self, input: &Input) -> Result<usize, Error> {

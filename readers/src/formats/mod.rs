@@ -10,15 +10,21 @@ mod column_text;
 mod column_values;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 mod columns;
-#[cfg(any(feature = "arrow", feature = "parquet"))]
+#[cfg(any(feature = "arrow", feature = "hdf5", feature = "parquet"))]
 mod contained;
 mod csv;
 mod csv_columns;
 mod csv_records;
 mod csv_survey;
 mod dense;
+#[cfg(feature = "arrow")]
+mod exec;
 mod fbin;
 mod glove;
+#[cfg(feature = "hdf5")]
+mod hdf5;
+#[cfg(feature = "hdf5")]
+mod hdf5_table;
 mod ids;
 #[cfg(feature = "arrow")]
 mod ipc;
@@ -56,8 +62,12 @@ pub use self::parquet::Parquet;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 pub use columns::{BytesType, ColumnOptions};
 pub use csv::Csv;
+#[cfg(feature = "arrow")]
+pub use exec::Exec;
 pub use fbin::{F16bin, Fbin, I8bin, Ibin, U8bin};
 pub use glove::Glove;
+#[cfg(feature = "hdf5")]
+pub use hdf5::Hdf5;
 pub use ids::{read_npy_ids, read_u64_ids};
 pub use jsonl::JsonLines;
 pub use matrix::{MatrixFile, MatrixLayout};
@@ -74,7 +84,7 @@ pub use word2vec::Word2vec;
 pub use words::Words;
 
 /// Text out of a file for a one-line message: shortened, and with nothing in it that a terminal would obey.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;
     let mut shown = String::from("`");
     for char in text.chars().take(SHOWN) {

@@ -7,6 +7,8 @@ mod conformance;
 mod corpus;
 mod csv;
 mod fbin;
+#[cfg(feature = "hdf5")]
+mod hdf5;
 mod ids;
 mod jsonl;
 mod npy;
