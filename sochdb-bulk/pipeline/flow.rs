@@ -89,7 +89,12 @@ impl<'a> Flow<'a> {
         &'b self,
         piece: &Piece,
     ) -> Result<impl Iterator<Item = Result<Batch, Failure>> + 'b, Failure> {
-        let mut batches = self.source_clock.time(|| self.dataset.read(self.scan, piece, &self.pool))?;
+        let batches = self.source_clock.time(|| self.dataset.read(self.scan, piece, &self.pool));
+        if batches.is_err() {
+            // A file that is unpacked just now is given up when it is time to stop.
+            self.monitoring.cancel.check()?;
+        }
+        let mut batches = batches?;
         Ok(std::iter::from_fn(move || {
             loop {
                 if let Err(stopped) = self.monitoring.cancel.check() {

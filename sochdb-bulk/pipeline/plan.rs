@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use readers::{Dataset, DatasetInfo, Detected, IdType, Rows, Scan, check_named, detect};
+use readers::{Dataset, DatasetInfo, IdType, Rows, Scan};
 
+use super::open::{Opened, Wanted, open};
 use super::run::threads_or_all;
-use super::spec::{Source, is_stdio};
 use super::{Cancel, IfExists, Pipeline, StreamInfo};
 use crate::Failure;
 use crate::output::atomic::{check_not_input, check_target, is_same_place};
@@ -21,6 +21,9 @@ const MAX_BATCH_BYTES: usize = 64 << 20;
 
 /// Batches in flight for each thread: the one it works on and those that may wait behind it.
 const BATCHES_A_THREAD: u64 = 4;
+
+/// What is kept of each of several files: its name, its options, what its header said.
+const FILE_BYTES: u64 = 4096;
 
 /// A pipeline that fits its input, ready to run.
 pub struct Plan {
@@ -45,39 +48,21 @@ pub struct Plan {
 
 impl Plan {
     pub(super) fn new(pipeline: Pipeline, cancel: &Cancel) -> Result<Self, Failure> {
-        let Pipeline { text, name, run, source, stages, mut sink, sink_span } = pipeline;
+        let Pipeline { text, name, run, sources, stages, mut sink, sink_span } = pipeline;
         let threads = threads_or_all(run.threads);
 
         let own_ids = !stages.iter().any(|(stage, _)| stage.replaces_ids());
         let payload = sink.keeps_payload() || stages.iter().any(|(stage, _)| stage.reads_payload());
-        let input = source.input(&text, own_ids, payload)?;
-        if is_stdio(&input.path) && text.is_standard_input() {
-            return Err(text
-                .refuse(source.span(), "the pipeline itself is on standard input, so the vectors cannot be")
-                .with_help("save one of the two to a file"));
-        }
-        let unpacked = input.unpacked_unless(&|| cancel.is_set());
-        cancel.check()?;
-        let input = unpacked?;
-        let (format, reason) = match source.format {
-            Some(format) => {
-                check_named(format, &input)?;
-                (format, "it was named".into())
-            }
-            None => {
-                let Detected { format, reason } = detect(&input)?;
-                (format, reason)
-            }
-        };
-        let dataset = Source::opener(&text, format)?.open(&input)?;
+        let Opened { dataset, name: source_name, ids_name, mut notes, formats, column_formats } =
+            open(&text, &sources, Wanted { ids: own_ids, payload }, cancel)?;
         let info = dataset.info();
-        let mut notes: Vec<String> = (input.note().iter().chain(&info.notes))
-            .map(|note| format!("{}: {note}", input.path.display()))
-            .collect();
 
+        // Of several sources all rows are wanted.
+        let source = &sources[0];
         let (first, end) = source.rows(&text)?;
-        let scan_rows = wanted_rows(info.rows, first, end, source.common.limit).map_err(|message| {
-            text.refuse(source.span(), &format!("{}: {message}", input.path.display())).with_help(
+        let scan_rows = wanted_rows(info.rows, first, end, source.limit()).map_err(|message| {
+            let message = format!("{}: {message}", source_name.display());
+            text.refuse(source.vectors.span.clone(), &message).with_help(
                 "rows are counted from 0, and the end is the row behind the last: `0..10` are ten rows",
             )
         })?;
@@ -90,7 +75,8 @@ impl Plan {
         };
         let scan = Scan { rows: scan_rows, batch_rows };
 
-        let mut stream = StreamInfo::of_source(&input.path, info, rows, scan.rows.start);
+        let mut stream = StreamInfo::of_source(&source_name, &*dataset, rows, scan.rows.start);
+        stream.ids_file = ids_name.map(|name| name.as_path().into());
         let mut maps = Vec::new();
         let mut inputs = info.files.clone();
         inputs.extend(text.file().map(Path::to_path_buf));
@@ -111,6 +97,7 @@ impl Plan {
         notes.extend(sink_plan.notes.iter().cloned());
         let mut memory = sink_plan.memory;
         memory.push(("stages", stage_bytes));
+        memory.push(("files", info.files.len().saturating_sub(1) as u64 * FILE_BYTES));
         let row_bytes = info.dim.max(stream.dim) as u64 * 4 + 8 + text_bytes(info);
         memory.push(("stream", stream_bytes(&scan, row_bytes, threads, maps.len())));
         memory.retain(|&(_, bytes)| bytes > 0);
@@ -125,8 +112,8 @@ impl Plan {
             }
         }
         let skipped = existing(&outputs, run.if_exists)?;
-        let recipe = recipe(format.name, info.dim, &scan, info.rows, recipe_stages, &*sink);
-        notes.push(format!("{}: read as {} ({reason})", input.path.display(), format.name));
+        let formats = [formats, column_formats];
+        let recipe = recipe(formats, info.dim, &scan, info.rows, recipe_stages, &*sink);
         Ok(Self {
             name,
             scan,
@@ -237,9 +224,10 @@ fn existing(outputs: &[PathBuf], if_exists: IfExists) -> Result<Option<PathBuf>,
     }
 }
 
-/// The pipeline as far as it decides the result, as TOML. No paths and nothing of how it is run.
+/// The pipeline as far as it decides the result, as TOML. No paths, not even how many, and nothing of how it is run. The
+/// formats are those of the vectors, and of columns in other files.
 fn recipe(
-    format: &str,
+    [formats, column_formats]: [Vec<&str>; 2],
     dim: usize,
     scan: &Scan,
     rows: Rows,
@@ -247,10 +235,18 @@ fn recipe(
     sink: &dyn AnySink,
 ) -> String {
     let mut source = toml::Table::new();
-    source.insert("type".to_owned(), format.into());
+    let kind = |formats: Vec<&str>| match formats.as_slice() {
+        [format] => toml::Value::from(*format),
+        _ => formats.into(),
+    };
+    source.insert("type".to_owned(), kind(formats));
     source.insert("dim".to_owned(), i64::try_from(dim).unwrap_or(i64::MAX).into());
     if rows != Rows::Exact(scan.rows.end) || scan.rows.start > 0 {
         source.insert("rows".to_owned(), format!("{}..{}", scan.rows.start, scan.rows.end).into());
+    }
+    if !column_formats.is_empty() {
+        let columns = toml::Table::from_iter([("type".to_owned(), kind(column_formats))]);
+        source.insert("columns".to_owned(), columns.into());
     }
     let mut table = toml::Table::new();
     table.insert("version".to_owned(), 1.into());

@@ -1,10 +1,10 @@
 //! What is known about a stream between two steps.
 
-use std::path::Path;
+use std::path::{Display, Path, PathBuf};
 use std::sync::Arc;
 
 use readers::arrow_schema::SchemaRef;
-use readers::{DatasetInfo, IdType, Metric, Rows};
+use readers::{Dataset, IdType, Metric, Rows};
 
 /// Where the ids of a stream come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +17,39 @@ pub enum IdSource {
     Text,
 }
 
+/// The file or files of a source, for messages.
+#[derive(Debug, Clone)]
+pub struct SourceName {
+    name: Arc<Path>,
+    /// As [`Dataset::parts`].
+    parts: Arc<[(PathBuf, u64)]>,
+}
+
+impl SourceName {
+    /// The name of all of it.
+    pub fn display(&self) -> Display<'_> {
+        self.name.display()
+    }
+
+    /// The file of a row of the source and its number there, where the source is several files.
+    pub fn place(&self, row: u64) -> Option<(&Path, u64)> {
+        let at = self.parts.partition_point(|&(_, first)| first <= row).checked_sub(1)?;
+        let (file, first) = self.parts.get(at)?;
+        Some((file, row - first))
+    }
+}
+
+impl From<&Path> for SourceName {
+    fn from(name: &Path) -> Self {
+        Self { name: name.into(), parts: Arc::new([]) }
+    }
+}
+
 /// What is known about the rows that go from one step of a pipeline to the next.
 #[derive(Debug, Clone)]
 pub struct StreamInfo {
-    /// The file that the rows come from, for messages.
-    pub source: Arc<Path>,
+    /// The file or files that the rows come from, for messages.
+    pub source: SourceName,
     /// How many rows.
     pub rows: Rows,
     /// A bound of the number of rows, where one is known.
@@ -49,9 +77,10 @@ pub struct StreamInfo {
 
 impl StreamInfo {
     /// The stream that comes out of a source, of the rows `rows`, beginning with `first_row`.
-    pub(crate) fn of_source(source: &Path, info: &DatasetInfo, rows: Rows, first_row: u64) -> Self {
+    pub(crate) fn of_source(name: &Path, dataset: &dyn Dataset, rows: Rows, first_row: u64) -> Self {
+        let info = dataset.info();
         Self {
-            source: source.into(),
+            source: SourceName { name: name.into(), parts: dataset.parts().into() },
             rows,
             rows_bound: rows.exact(),
             drops_rows: false,

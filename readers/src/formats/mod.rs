@@ -74,7 +74,7 @@ pub use word2vec::Word2vec;
 pub use words::Words;
 
 /// Text out of a file for a one-line message: shortened, and with nothing in it that a terminal would obey.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;
     let mut shown = String::from("`");
     for char in text.chars().take(SHOWN) {
