@@ -27,7 +27,7 @@ use crate::output::atomic::PORTION_BYTES;
 const RECORD_ROWS: usize = 1024;
 
 /// A row's number and its id.
-const KEY_BYTES: u64 = 16;
+const KEY_BYTES: usize = 16;
 
 /// Takes rows one after the other.
 pub(super) struct Spool {
@@ -219,8 +219,8 @@ impl Reordered {
                 }
                 Values::Spooled { values, keys } => {
                     values.read_at(row * (dim as u64) * 4, bytemuck::cast_slice_mut(out))?;
-                    let mut key = [0; KEY_BYTES as usize];
-                    keys.read_at(row * KEY_BYTES, &mut key)?;
+                    let mut key = [0; KEY_BYTES];
+                    keys.read_at(row * KEY_BYTES as u64, &mut key)?;
                     let (number, id) = key.split_at(8);
                     let of = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
                     numbers.push(of(number));

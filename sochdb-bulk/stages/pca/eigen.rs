@@ -124,6 +124,9 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     lanes.iter().sum()
 }
 
+/// The size of a rotation that waits.
+pub(super) const ROTATION_BYTES: u64 = size_of::<Rotation>() as u64;
+
 /// A rotation of the rows `row` and `row + 1`.
 struct Rotation {
     row: usize,

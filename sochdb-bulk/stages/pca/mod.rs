@@ -117,9 +117,8 @@ impl Stage for Pca {
         }
         // The covariances, the rotations of them and those that wait, and the block of rows that is looked at.
         let width = from.next_multiple_of(eigen::BAND as u64);
-        let matrices = from.saturating_mul(
-            8 * (from + width + 2 * (eigen::COLLECTED as u64 + 1) * 24 / 8 + BLOCK_ROWS as u64),
-        );
+        let rotations = 2 * (eigen::COLLECTED as u64 + 1) * eigen::ROTATION_BYTES;
+        let matrices = from.saturating_mul(8 * (from + width + BLOCK_ROWS as u64) + rotations);
         components.saturating_add(matrices).saturating_add(sample_bytes(self.sample, input))
     }
 
