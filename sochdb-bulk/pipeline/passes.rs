@@ -139,7 +139,8 @@ impl Way<'_> {
         }
         begin(maps)?;
         let flow = self.flow(prepared, maps, prepared.first);
-        let mut spool = Spool::new(input)?;
+        // As the rows go on: columns without dictionaries.
+        let mut spool = Spool::new(&input.clone().reordered())?;
         self.monitoring.progress.begin("ordering", input.rows.exact());
         ordered::run(&flow, self.threads, &mut |batch| clock.time(|| spool.put(batch)))?;
         let rows = spool.rows();

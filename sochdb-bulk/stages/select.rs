@@ -46,7 +46,7 @@ impl Stage for Select {
         let chosen = self.chosen(&before)?;
         let columns: Vec<usize> =
             chosen.iter().map(|name| index_of(&before, name)).collect::<Result<_, _>>()?;
-        for old in self.rename.keys().filter(|old| !chosen.contains(&old.as_str())) {
+        if let Some(old) = self.rename.keys().find(|old| !chosen.contains(&old.as_str())) {
             index_of(&before, old)?;
             return Err(Failure::refused(format!("column `{old}` is renamed, but not kept"))
                 .with_help("keep it, or take it out of `rename`"));
