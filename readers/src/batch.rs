@@ -76,8 +76,8 @@ pub struct Origin {
     pub row: u64,
 }
 
-/// Rows in file order: `rows` vectors of `dim` f32 values, row-major, with their ids. Where a file was opened for its columns
-/// alone, `dim` is 0.
+/// Rows, usually in file order: `rows` vectors of `dim` f32 values, row-major, with their ids. Where a file was opened for its
+/// columns alone, `dim` is 0.
 ///
 /// The values are an Arrow buffer, so that the same type is a slice of a mapped file (no copy), the memory of an Arrow
 /// array, or a buffer of a [`crate::BufferPool`].
@@ -153,6 +153,27 @@ impl Batch {
         self
     }
 
+    /// The same rows without further columns.
+    #[must_use]
+    pub fn without_payload(mut self) -> Self {
+        self.payload = None;
+        self
+    }
+
+    /// The same rows with these numbers in the dataset, in whatever order they have come.
+    ///
+    /// # Panics
+    /// If there is not one number a row.
+    #[must_use]
+    pub fn with_row_numbers(mut self, numbers: ScalarBuffer<u64>) -> Self {
+        assert_eq!(numbers.len(), self.rows(), "one number a row");
+        if let Some(&first) = numbers.first() {
+            self.first_row = first;
+            self.row_numbers = Some(numbers);
+        }
+        self
+    }
+
     /// The same rows with other values, as a stage that computes makes them.
     ///
     /// # Panics
@@ -197,7 +218,9 @@ impl Batch {
     /// # Panics
     /// As [`Batch::row_number`].
     pub fn origin_row(&self, position: usize) -> u64 {
-        self.origin.row + (self.row_number(position) - self.first_row)
+        // Rows that were reordered may have lower numbers than the first of the batch.
+        let behind = self.row_number(position).wrapping_sub(self.first_row);
+        self.origin.row.wrapping_add(behind)
     }
 
     /// Whether the rows have consecutive numbers: none was left out between them.
@@ -276,10 +299,12 @@ impl Batch {
         }
     }
 
-    /// The numbers of the rows in the dataset, from the first to the last; some are missing where rows were left out.
+    /// The numbers of the rows in the dataset, from the lowest to the highest; some are missing where rows were left out or
+    /// reordered.
     pub fn row_range(&self) -> Range<u64> {
-        if let Some(&last) = self.row_numbers.as_ref().and_then(|numbers| numbers.last()) {
-            return self.first_row..last + 1;
+        let numbers = self.row_numbers.iter().flat_map(|numbers| numbers.iter().copied());
+        if let (Some(lowest), Some(highest)) = (numbers.clone().min(), numbers.max()) {
+            return lowest..highest + 1;
         }
         self.first_row..self.first_row + self.rows() as u64
     }
@@ -400,6 +425,21 @@ mod tests {
         assert_eq!((part.rows(), part.row_range(), part.payload().unwrap().num_rows()), (2, 4..6, 2));
         let some = batch.select(&[0, 4], &BufferPool::new());
         assert_eq!((some.rows(), some.row_number(1), some.origin_row(1)), (2, 7, 7));
+    }
+
+    #[test]
+    fn rows_in_another_order_keep_their_numbers() {
+        let other = batch().with_row_numbers(vec![9, 3, 12, 4, 7].into());
+        let origin = Origin { row: 209, file: other.origin().file.clone() };
+        let other = Batch { origin, ..other };
+        assert_eq!((other.first_row(), other.row_range(), other.is_consecutive()), (9, 3..13, false));
+        assert_eq!([0, 1, 2].map(|at| other.origin_row(at)), [209, 203, 212]);
+        let some = other.select(&[1, 2, 4], &BufferPool::new());
+        assert_eq!(
+            [0, 1, 2].map(|at| (some.row_number(at), some.origin_row(at))),
+            [(3, 203), (12, 212), (7, 207)]
+        );
+        assert_eq!(some.slice(2..3).row_range(), 7..8);
     }
 
     #[test]

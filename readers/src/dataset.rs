@@ -97,8 +97,10 @@ pub struct Matrix {
 
 /// An opened file of vectors.
 ///
-/// The runner calls [`Dataset::pieces`] once, then [`Dataset::read`] for each piece from any thread and in any order,
-/// and [`Dataset::check_unchanged`] when all is read. Nothing of this may depend on the number of threads.
+/// For every pass over the rows the runner calls [`Dataset::pieces`] once, then [`Dataset::read`] for each piece from any
+/// thread and in any order; there is one pass, and one more for every stage that learns from the rows first. Every pass
+/// gives the same rows. [`Dataset::check_unchanged`] is called when all is read. Nothing of this may depend on the number
+/// of threads.
 pub trait Dataset: Send + Sync + fmt::Debug {
     /// What is known before a row is read.
     fn info(&self) -> &DatasetInfo;

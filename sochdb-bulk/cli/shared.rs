@@ -239,6 +239,9 @@ pub(super) fn run_pipeline(
         for dropped in &step.dropped {
             say(Verbosity::Normal, verbosity, &left_out(&step.r#type, dropped));
         }
+        for note in &step.notes {
+            say(Verbosity::Normal, verbosity, &format!("{}: {note}", step.r#type));
+        }
     }
     say(Verbosity::Normal, verbosity, &summary(&report));
     Ok(())
@@ -301,14 +304,19 @@ fn summary(report: &Report) -> String {
     let rows = format!("{} rows x {}", units::count(report.rows), report.dim);
     let rate = report.rows as f64 / report.elapsed_secs.max(1e-9);
     let time = format!("{} ({} rows/s)", units::seconds(report.elapsed_secs), units::count(rate as u64));
-    let Some(output) = report.outputs.first() else { return format!("read {rows} in {time}") };
+    let (of_sink, of_stages): (Vec<_>, Vec<_>) =
+        report.outputs.iter().partition(|output| output.stage.is_none());
+    let Some((output, others)) = of_sink.split_first() else {
+        let others: String = of_stages.iter().map(|other| format!("; {}", other.path.display())).collect();
+        return format!("read {rows} in {time}{others}");
+    };
     let mut line = format!("wrote {}: {rows}", output.path.display());
     if let Some(metric) = output.details.get("metric").and_then(|metric| metric.as_str()) {
         let number = |name| output.details.get(name).and_then(serde_json::Value::as_u64).unwrap_or_default();
         line += &format!(", {metric}, M {}, ef_construction {}", number("m"), number("ef_construction"));
     }
     line += &format!(", {} in {time}", units::bytes(output.size_bytes));
-    for other in &report.outputs[1..] {
+    for other in others.iter().chain(&of_stages) {
         line += &format!("; {}", other.path.display());
     }
     line

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use readers::{Dataset, DatasetInfo, IdType, Rows, Scan};
 
 use super::open::{Opened, Wanted, open};
+use super::passes::{Planned, note};
 use super::run::threads_or_all;
 use super::{Cancel, IfExists, Pipeline, StreamInfo};
 use crate::Failure;
 use crate::output::atomic::{check_not_input, check_target, is_same_place};
 use crate::sinks::AnySink;
-use crate::stages::{Map, NonFinite};
+use crate::stages::NonFinite;
 
 /// About so many bytes of values make a batch where nobody says how many rows: large enough that the work on a batch
 /// outweighs passing it on, small enough to stay in a core's cache.
@@ -30,11 +31,9 @@ pub struct Plan {
     pub(super) name: Option<String>,
     pub(super) dataset: Box<dyn Dataset>,
     pub(super) scan: Scan,
-    pub(super) stages: Vec<(&'static str, Box<dyn Map>)>,
-    /// How many of the stages see NaN and infinities, before the check.
-    pub(super) unchecked: usize,
-    /// How many of the first stages never fail.
-    pub(super) unfailing: usize,
+    pub(super) stages: Vec<Planned>,
+    /// What each stage makes of NaN and infinities.
+    pub(super) handling: Vec<NonFinite>,
     pub(super) sink: Box<dyn AnySink>,
     pub(super) output: StreamInfo,
     pub(super) recipe: String,
@@ -77,32 +76,34 @@ impl Plan {
 
         let mut stream = StreamInfo::of_source(&source_name, &*dataset, rows, scan.rows.start);
         stream.ids_file = ids_name.map(|name| name.as_path().into());
-        let mut maps = Vec::new();
+        let mut planned: Vec<Planned> = Vec::new();
+        let mut stage_outputs = Vec::new();
         let mut inputs = info.files.clone();
         inputs.extend(text.file().map(Path::to_path_buf));
         let mut recipe_stages = Vec::new();
         let mut stage_bytes = 0u64;
-        for (stage, span) in &stages {
+        let handling = stages.iter().map(|(stage, _)| stage.non_finite()).collect();
+        for (stage, span) in stages {
             inputs.extend(stage.inputs());
+            stage_outputs.extend(stage.outputs());
             recipe_stages.push(toml::Value::Table(stage.recipe()));
             stage_bytes = stage_bytes.saturating_add(stage.memory_bytes(&stream));
-            let (output, map) = stage.build(&stream).map_err(|e| text.locate(span.clone(), e))?;
-            stream = output;
-            maps.push((stage.name(), map));
+            let (output, action) = stage.build(&stream).map_err(|e| text.locate(span, e))?;
+            notes.extend(note(&*stage, &action));
+            let input = std::mem::replace(&mut stream, output);
+            planned.push(Planned { stage, input, action });
         }
-        let leading =
-            |other: NonFinite| stages.iter().take_while(|(stage, _)| stage.non_finite() >= other).count();
-        let (unchecked, unfailing) = (leading(NonFinite::Handled), leading(NonFinite::Passed));
         let sink_plan = sink.plan(&stream, threads).map_err(|e| text.locate(sink_span, e))?;
         notes.extend(sink_plan.notes.iter().cloned());
         let mut memory = sink_plan.memory;
         memory.push(("stages", stage_bytes));
         memory.push(("files", info.files.len().saturating_sub(1) as u64 * FILE_BYTES));
         let row_bytes = info.dim.max(stream.dim) as u64 * 4 + 8 + text_bytes(info);
-        memory.push(("stream", stream_bytes(&scan, row_bytes, threads, maps.len())));
+        memory.push(("stream", stream_bytes(&scan, row_bytes, threads, planned.len())));
         memory.retain(|&(_, bytes)| bytes > 0);
 
-        let outputs = sink.outputs(&stream);
+        // The sink's first: that is what a person calls the output.
+        let outputs = [sink.outputs(&stream), stage_outputs].concat();
         for (i, output) in outputs.iter().enumerate() {
             check_target(output)?;
             check_not_input(output, &inputs)?;
@@ -117,9 +118,8 @@ impl Plan {
         Ok(Self {
             name,
             scan,
-            stages: maps,
-            unchecked,
-            unfailing,
+            stages: planned,
+            handling,
             sink,
             output: stream,
             recipe,

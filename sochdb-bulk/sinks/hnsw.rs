@@ -300,9 +300,13 @@ fn build_failure(error: &BuildError, input: &StreamInfo, cancel: &Cancel) -> Fai
     }
 }
 
-/// Where rows were left out, the sink counts those that came.
+/// Where rows were left out or reordered, the sink counts those that came.
 fn of_kept(input: &StreamInfo) -> &'static str {
-    if input.drops_rows { " (counted without those that were left out)" } else { "" }
+    match (input.is_reordered, input.drops_rows) {
+        (true, _) => " (counted in the order in which they came)",
+        (false, true) => " (counted without those that were left out)",
+        (false, false) => "",
+    }
 }
 
 /// Fails if two rows have one id: search could not tell them apart.
