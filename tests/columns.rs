@@ -13,7 +13,7 @@ const HELP: &str = "name a column of integers with --id-column (`id_column` in [
 
 /// What is written of these lines: numbers in their shortest form.
 fn lines() -> String {
-    LINES.replace("3e-5", "0.00003").replace(",4.0]", ",4.0]")
+    LINES.replace("3e-5", "0.00003")
 }
 
 #[test]

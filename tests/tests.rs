@@ -20,6 +20,7 @@ mod packed;
 mod plugin_crate;
 mod plugins;
 mod regression;
+mod several;
 mod stages;
 mod util;
 mod writers;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use readers::formats::{Sidecar, parse_npy_header, read_npy_ids};
-use readers::{BufferPool, Input, Io, Scan, format_called};
+use readers::{BufferPool, Dataset, Input, Io, Scan, format_called};
 
 /// A target by its name.
 pub type Target = (&'static str, fn(&[u8]));
@@ -135,6 +135,9 @@ fn both_ways(format: &str, data: &[u8]) {
     let path = written(format, data);
     let of = |io| Input { io, payload: true, ..Input::new(&path) };
     assert_eq!(rows(format, &of(Io::Mmap)), rows(format, &of(Io::Read)));
+    let format_of_columns = format_called(format).and_then(|format| format.with_defaults().ok());
+    let columns = format_of_columns.and_then(|format| format.open_columns(&of(Io::Auto)).ok());
+    columns.and_then(|columns| values(&*columns));
     if let Ok(detected) = readers::detect(&of(Io::Auto)) {
         assert!(!detected.reason.is_empty());
     }
@@ -150,7 +153,10 @@ fn written(extension: &str, data: &[u8]) -> PathBuf {
 /// The values as bits, or nothing if they are refused.
 fn rows(format: &str, input: &Input) -> Option<Vec<u32>> {
     let format = format_called(format).expect("it is built in").with_defaults().expect("it needs no option");
-    let dataset = format.open(input).ok()?;
+    values(&*format.open(input).ok()?)
+}
+
+fn values(dataset: &dyn Dataset) -> Option<Vec<u32>> {
     let (pool, scan) = (BufferPool::new(), Scan { rows: 0..dataset.info().rows.exact()?, batch_rows: 7 });
     let mut bits = Vec::new();
     for piece in dataset.pieces(&scan) {

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Files of other libraries, read by sochdb-bulk bit by bit, and its own files, read by them.
+"""Files of other libraries, read by sochdb-bulk bit by bit, and its own files, read by them;
+and what its stages compute, by numpy.
 
     pip install numpy pyarrow safetensors faiss-cpu zstandard h5py
     cargo build --release
@@ -400,6 +401,33 @@ def ours_by_pyarrow(bench, pyarrow, parquet, ipc):
         found = vectors.flatten().to_numpy(zero_copy_only=False)
         assert found.tobytes() == bench.rows.tobytes(), suffix
         bench.reads(output, bench.rows)
+
+
+# --- Stages that compute ----------------------------------------------------------------------------------------------
+
+
+@case("safetensors.numpy")
+def pca_by_numpy(bench, safetensors):
+    rows = np.random.default_rng(3).standard_normal((ROWS, DIM)) @ np.diag(np.linspace(3, 0.1, DIM))
+    rows = (rows + 5).astype(np.float32)
+    np.save(bench.path("a.npy"), rows)
+    centred = rows.astype(np.float64) - rows.astype(np.float64).mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T @ centred / (ROWS - 1))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    vectors *= np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(DIM)])
+    for whiten in (False, True):
+        text = f"""version = 1
+            source = {{ path = "a.npy" }}
+            stage = [{{ type = "pca", dim = 7, whiten = {str(whiten).lower()}, save = "p.safetensors" }}]
+            sink = {{ type = "npy", path = "o.npy" }}"""
+        bench.path("p.toml").write_text(text)
+        bench.run("run", bench.path("p.toml"))
+        scale = 1 / np.sqrt(values[:7]) if whiten else np.ones(7)
+        found = np.load(bench.path("o.npy"))
+        assert np.allclose(found, centred @ vectors[:, :7] * scale, atol=1e-4), f"whiten {whiten}"
+        saved = safetensors.load_file(bench.path("p.safetensors"))
+        assert np.allclose(saved["explained_variance"][0], values[:7], rtol=1e-5)
+        assert np.allclose((rows - saved["mean"]) @ saved["components"].T, found, atol=1e-4)
 
 
 # --- Running ---------------------------------------------------------------------------------------------------------

@@ -76,7 +76,8 @@ pub struct Origin {
     pub row: u64,
 }
 
-/// Rows in file order: `rows` vectors of `dim` f32 values, row-major, with their ids.
+/// Rows, usually in file order: `rows` vectors of `dim` f32 values, row-major, with their ids. Where a file was opened for its
+/// columns alone, `dim` is 0.
 ///
 /// The values are an Arrow buffer, so that the same type is a slice of a mapped file (no copy), the memory of an Arrow
 /// array, or a buffer of a [`crate::BufferPool`].
@@ -85,6 +86,7 @@ pub struct Batch {
     first_row: u64,
     /// The number of every row, where they are not consecutive.
     row_numbers: Option<ScalarBuffer<u64>>,
+    rows: usize,
     dim: usize,
     values: ScalarBuffer<f32>,
     ids: Ids,
@@ -100,7 +102,28 @@ impl Batch {
     pub fn new(first_row: u64, dim: usize, values: ScalarBuffer<f32>, origin: Origin) -> Self {
         assert!(dim > 0, "vectors have at least one value");
         assert_eq!(values.len() % dim, 0, "{} values are not whole rows of {dim}", values.len());
-        Self { first_row, row_numbers: None, dim, values, ids: Ids::From(first_row), payload: None, origin }
+        let (rows, ids) = (values.len() / dim, Ids::From(first_row));
+        Self { first_row, row_numbers: None, rows, dim, values, ids, payload: None, origin }
+    }
+
+    /// As [`Batch::new`], of so many rows without vectors: of a file that was opened for its columns alone.
+    pub fn of_columns(first_row: u64, rows: usize, origin: Origin) -> Self {
+        let (values, ids) = (Vec::new().into(), Ids::From(first_row));
+        Self { first_row, row_numbers: None, rows, dim: 0, values, ids, payload: None, origin }
+    }
+
+    /// The same rows as a part of a larger dataset, where the first of them has the number `first_row`. Ids that are row
+    /// numbers are numbered anew as well.
+    #[must_use]
+    pub fn renumbered(self, first_row: u64) -> Self {
+        let ids = match self.ids {
+            Ids::From(first) => Ids::From(first_row + (first - self.first_row)),
+            given => given,
+        };
+        let row_numbers = self.row_numbers.map(|numbers| {
+            numbers.iter().map(|number| first_row + (number - self.first_row)).collect::<Vec<_>>().into()
+        });
+        Self { first_row, row_numbers, ids, ..self }
     }
 
     /// The same rows with these ids.
@@ -130,6 +153,27 @@ impl Batch {
         self
     }
 
+    /// The same rows without further columns.
+    #[must_use]
+    pub fn without_payload(mut self) -> Self {
+        self.payload = None;
+        self
+    }
+
+    /// The same rows with these numbers in the dataset, in whatever order they have come.
+    ///
+    /// # Panics
+    /// If there is not one number a row.
+    #[must_use]
+    pub fn with_row_numbers(mut self, numbers: ScalarBuffer<u64>) -> Self {
+        assert_eq!(numbers.len(), self.rows(), "one number a row");
+        if let Some(&first) = numbers.first() {
+            self.first_row = first;
+            self.row_numbers = Some(numbers);
+        }
+        self
+    }
+
     /// The same rows with other values, as a stage that computes makes them.
     ///
     /// # Panics
@@ -155,7 +199,7 @@ impl Batch {
 
     /// How many rows there are.
     pub fn rows(&self) -> usize {
-        self.values.len() / self.dim
+        self.rows
     }
 
     /// The number in the dataset of the row at `position` of the batch.
@@ -174,7 +218,9 @@ impl Batch {
     /// # Panics
     /// As [`Batch::row_number`].
     pub fn origin_row(&self, position: usize) -> u64 {
-        self.origin.row + (self.row_number(position) - self.first_row)
+        // Rows that were reordered may have lower numbers than the first of the batch.
+        let behind = self.row_number(position).wrapping_sub(self.first_row);
+        self.origin.row.wrapping_add(behind)
     }
 
     /// Whether the rows have consecutive numbers: none was left out between them.
@@ -192,6 +238,7 @@ impl Batch {
         if len == 0 {
             // A batch without rows has no row number of its own.
             return Self {
+                rows: 0,
                 values: self.values.slice(0, 0),
                 ids: Ids::From(0),
                 row_numbers: None,
@@ -203,6 +250,7 @@ impl Batch {
         Self {
             first_row: self.row_number(start),
             row_numbers: self.row_numbers.map(|numbers| numbers.slice(start, len)),
+            rows: len,
             dim: self.dim,
             values: self.values.slice(start * self.dim, len * self.dim),
             ids: match self.ids {
@@ -228,7 +276,7 @@ impl Batch {
             return if positions.len() == self.rows() { self } else { self.slice(first..last) };
         }
         let mut values = pool.take(positions.len() * self.dim);
-        for (&position, out) in positions.iter().zip(values.chunks_exact_mut(self.dim)) {
+        for (&position, out) in positions.iter().zip(values.chunks_exact_mut(self.dim.max(1))) {
             out.copy_from_slice(&self.values[position * self.dim..(position + 1) * self.dim]);
         }
         let row_numbers: Vec<u64> = positions.iter().map(|&position| self.row_number(position)).collect();
@@ -243,6 +291,7 @@ impl Batch {
             first_row: self.row_number(first),
             origin: Origin { row: self.origin_row(first), file: self.origin.file.clone() },
             row_numbers: Some(row_numbers.into()),
+            rows: positions.len(),
             dim: self.dim,
             values: values.into(),
             ids,
@@ -250,10 +299,12 @@ impl Batch {
         }
     }
 
-    /// The numbers of the rows in the dataset, from the first to the last; some are missing where rows were left out.
+    /// The numbers of the rows in the dataset, from the lowest to the highest; some are missing where rows were left out or
+    /// reordered.
     pub fn row_range(&self) -> Range<u64> {
-        if let Some(&last) = self.row_numbers.as_ref().and_then(|numbers| numbers.last()) {
-            return self.first_row..last + 1;
+        let numbers = self.row_numbers.iter().flat_map(|numbers| numbers.iter().copied());
+        if let (Some(lowest), Some(highest)) = (numbers.clone().min(), numbers.max()) {
+            return lowest..highest + 1;
         }
         self.first_row..self.first_row + self.rows() as u64
     }
@@ -265,7 +316,7 @@ impl Batch {
 
     /// The vectors in row order.
     pub fn vectors(&self) -> std::slice::ChunksExact<'_, f32> {
-        self.values.chunks_exact(self.dim)
+        self.values.chunks_exact(self.dim.max(1))
     }
 
     /// The ids of the rows.
@@ -352,6 +403,43 @@ mod tests {
         assert_eq!((texts(&some), some.ids().given()), ("|c|\u{e4}".to_owned(), Some(IdType::Text)));
         assert_eq!(texts(&some.slice(1..3)), "c|\u{e4}");
         assert_eq!(texts(&named.slice(3..4)), "d");
+    }
+
+    #[test]
+    fn rows_of_a_larger_dataset() {
+        let pool = BufferPool::new();
+        let moved = batch().select(&[1, 2, 4], &pool).renumbered(1001);
+        assert_eq!([0, 1, 2].map(|at| moved.row_number(at)), [1001, 1002, 1004]);
+        assert_eq!([0, 1, 2].map(|at| moved.origin_row(at)), [101, 102, 104]);
+        assert_eq!(moved.ids().get(2), 11, "what was kept of other rows has ids of its own");
+        let moved = batch().renumbered(1000);
+        assert_eq!((moved.row_range(), moved.ids().get(4), moved.origin_row(4)), (1000..1005, 1004, 104));
+    }
+
+    #[test]
+    fn rows_without_vectors() {
+        let origin = Origin { file: Path::new("a.parquet").into(), row: 3 };
+        let batch = Batch::of_columns(3, 5, origin).with_payload(batch().payload.unwrap());
+        assert_eq!((batch.rows(), batch.dim(), batch.vectors().len(), batch.row_range()), (5, 0, 0, 3..8));
+        let part = batch.clone().slice(1..3);
+        assert_eq!((part.rows(), part.row_range(), part.payload().unwrap().num_rows()), (2, 4..6, 2));
+        let some = batch.select(&[0, 4], &BufferPool::new());
+        assert_eq!((some.rows(), some.row_number(1), some.origin_row(1)), (2, 7, 7));
+    }
+
+    #[test]
+    fn rows_in_another_order_keep_their_numbers() {
+        let other = batch().with_row_numbers(vec![9, 3, 12, 4, 7].into());
+        let origin = Origin { row: 209, file: other.origin().file.clone() };
+        let other = Batch { origin, ..other };
+        assert_eq!((other.first_row(), other.row_range(), other.is_consecutive()), (9, 3..13, false));
+        assert_eq!([0, 1, 2].map(|at| other.origin_row(at)), [209, 203, 212]);
+        let some = other.select(&[1, 2, 4], &BufferPool::new());
+        assert_eq!(
+            [0, 1, 2].map(|at| (some.row_number(at), some.origin_row(at))),
+            [(3, 203), (12, 212), (7, 207)]
+        );
+        assert_eq!(some.slice(2..3).row_range(), 7..8);
     }
 
     #[test]

@@ -51,6 +51,18 @@ pub fn check(format_name: &str, path: &Path, dim: Option<usize>) {
     case.check_damage(&copy.bytes);
 }
 
+/// What [`check`] does with an opened file, for a dataset that is made of others: the same rows however they are asked for.
+///
+/// # Panics
+/// If that does not hold.
+pub fn check_dataset(dataset: &dyn Dataset) {
+    let rows = dataset.info().rows.exact().unwrap_or(UNKNOWN_ROWS);
+    let rows = usize::try_from(rows.max(1)).expect("a small dataset");
+    let whole = must_read(dataset, all(dataset), rows, "in one batch");
+    check_info(dataset, &whole);
+    check_opened(dataset, &whole, "");
+}
+
 /// Rows as they were delivered. Values are bits, so that NaN equals itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Delivered {
@@ -111,25 +123,7 @@ impl Case {
         for io in [Io::Mmap, Io::Read] {
             let dataset = self.must_open(io);
             assert_eq!(dataset.info().rows, self.must_open(Io::Read).info().rows, "{io:?}: another count");
-            let rows = whole.ids.len();
-            for batch_rows in [1, 2, 7, rows.max(1)] {
-                let how = format!("io = {io:?}, batches of {batch_rows}");
-                must_read(&*dataset, all(&*dataset), batch_rows, &how).assert_is(&whole, &how);
-                for part in [0..0, 0..rows.min(1), rows.min(1)..rows, rows / 3..rows - rows / 3, rows..rows] {
-                    let how = format!("{how}, rows {part:?}");
-                    let range = part.start as u64..part.end as u64;
-                    must_read(&*dataset, range, batch_rows, &how).assert_is(&whole.slice(part), &how);
-                }
-                check_order_of_pieces(&*dataset, batch_rows, &whole, &how);
-            }
-            if let Some(matrix) = dataset.matrix() {
-                let bits: Vec<u32> = matrix.values.iter().map(|value| value.to_bits()).collect();
-                assert_eq!(matrix.dim, whole.dim, "the matrix has another dimension than the batches");
-                assert_eq!(bits, whole.values, "the matrix has other values than the batches");
-            }
-            if let Err(error) = dataset.check_unchanged() {
-                panic!("a file that nobody touched is said to have changed: {error}");
-            }
+            check_opened(&*dataset, &whole, &format!("io = {io:?}, "));
         }
         whole
     }
@@ -177,6 +171,29 @@ impl Case {
             read(&*dataset, all(&*dataset), 7)
         }));
         read.unwrap_or_else(|_| panic!("{how}: the reader panicked"))
+    }
+}
+
+/// Checks an opened dataset against all of its rows. `before` stands before what is said.
+fn check_opened(dataset: &dyn Dataset, whole: &Delivered, before: &str) {
+    let rows = whole.ids.len();
+    for batch_rows in [1, 2, 7, rows.max(1)] {
+        let how = format!("{before}batches of {batch_rows}");
+        must_read(dataset, all(dataset), batch_rows, &how).assert_is(whole, &how);
+        for part in [0..0, 0..rows.min(1), rows.min(1)..rows, rows / 3..rows - rows / 3, rows..rows] {
+            let how = format!("{how}, rows {part:?}");
+            let range = part.start as u64..part.end as u64;
+            must_read(dataset, range, batch_rows, &how).assert_is(&whole.slice(part), &how);
+        }
+        check_order_of_pieces(dataset, batch_rows, whole, &how);
+    }
+    if let Some(matrix) = dataset.matrix() {
+        let bits: Vec<u32> = matrix.values.iter().map(|value| value.to_bits()).collect();
+        assert_eq!(matrix.dim, whole.dim, "the matrix has another dimension than the batches");
+        assert_eq!(bits, whole.values, "the matrix has other values than the batches");
+    }
+    if let Err(error) = dataset.check_unchanged() {
+        panic!("a file that nobody touched is said to have changed: {error}");
     }
 }
 

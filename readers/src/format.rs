@@ -161,6 +161,18 @@ pub trait Format: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync + 'st
     /// What is wrong with the file or with the request. [`Input::path`] is added where the error names no file.
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error>;
 
+    /// Opens a file for its columns alone: ids and further columns of rows whose vectors are in another file. The dataset
+    /// has the dimension 0. Formats without columns leave it as it is.
+    ///
+    /// # Errors
+    /// As [`Format::open`]; a format without columns.
+    fn open_columns(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
+        let _ = input;
+        Err(Error::request(format!("expected a file with columns, found {}", Self::NAME)).with_help(
+            "ids and further columns are read from Parquet and Arrow: write them there; ids alone can be a file for --ids",
+        ))
+    }
+
     /// The program that makes the bytes, for a format that is one: [`Format::open`] is given them then. Whoever opens the
     /// format asks the person first whether it may be run.
     fn program(&self) -> Option<Program> {
@@ -176,6 +188,12 @@ pub trait OpenFormat: fmt::Debug + Send + Sync {
     /// As [`Format::open`]; the file is always named.
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error>;
 
+    /// As [`Format::open_columns`].
+    ///
+    /// # Errors
+    /// As [`Format::open_columns`]; the file is always named.
+    fn open_columns(&self, input: &Input) -> Result<Box<dyn Dataset>, Error>;
+
     /// As [`Format::program`].
     fn program(&self) -> Option<Program>;
 }
@@ -183,6 +201,10 @@ pub trait OpenFormat: fmt::Debug + Send + Sync {
 impl<T: Format> OpenFormat for T {
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
         Format::open(self, input).map_err(|error| error.in_file(&input.path))
+    }
+
+    fn open_columns(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
+        Format::open_columns(self, input).map_err(|error| error.in_file(&input.path))
     }
 
     fn program(&self) -> Option<Program> {

@@ -147,7 +147,7 @@ pub(crate) fn did_you_mean(word: &str, known: &[&str], what: &str) -> String {
 }
 
 /// Words of other tools for ours.
-const SYNONYMS: [(&str, &str); 16] = [
+const SYNONYMS: [(&str, &str); 18] = [
     ("dimension", "dim"),
     ("dimensions", "dim"),
     ("dims", "dim"),
@@ -160,6 +160,8 @@ const SYNONYMS: [(&str, &str); 16] = [
     ("format", "type"),
     ("file", "path"),
     ("input", "path"),
+    ("files", "paths"),
+    ("inputs", "paths"),
     ("output", "path"),
     ("transform", "stage"),
     ("stages", "stage"),

@@ -12,7 +12,7 @@ use readers::arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use readers::{Batch, IdType, Ids, Metric};
 
 use crate::Failure;
-use crate::pipeline::{IdSource, StreamInfo};
+use crate::pipeline::{IdSource, StreamInfo, plain};
 
 /// The usual name of the column of the vectors.
 pub(super) fn vector_name() -> String {
@@ -105,7 +105,11 @@ impl Records {
         });
         let payload = payload_fields(input);
         let fields: Vec<FieldRef> = (id.into_iter().chain([vector]).map(Arc::new))
-            .chain(payload.iter().map(|field| Arc::new(field.as_ref().clone().with_data_type(plain(field)))))
+            .chain(
+                payload
+                    .iter()
+                    .map(|field| Arc::new(field.as_ref().clone().with_data_type(plain(field.data_type())))),
+            )
             .collect();
         let metadata = metric.map(|metric| (METRIC.to_owned(), metric.name().to_owned()));
         let schema =
@@ -167,17 +171,6 @@ impl Records {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
             .map_err(|e| in_batch(batch, &e))
-    }
-}
-
-/// The type that a further column has in the file. Dictionaries and views are written out: what they share with other
-/// batches depends on how the batches were cut.
-fn plain(field: &Field) -> DataType {
-    match field.data_type() {
-        DataType::Dictionary(_, values) => plain(&Field::new("", values.as_ref().clone(), true)),
-        DataType::Utf8View => DataType::Utf8,
-        DataType::BinaryView => DataType::Binary,
-        other => other.clone(),
     }
 }
 

@@ -289,16 +289,24 @@ fn build_failure(error: &BuildError, input: &StreamInfo, cancel: &Cancel) -> Fai
         (BuildError::Cancelled, Err(stopped)) => stopped,
         (BuildError::Row(invalid), _) => {
             let (row, kept) = (input.first_row + invalid.row, of_kept(input));
-            Failure::failed(format!("{}: row {row}{kept}: {}", input.source.display(), invalid.reason))
-                .with_help("scale the vectors down, or remove the row")
+            let (source, reason) = (&input.source, &invalid.reason);
+            let message = match source.place(row).filter(|_| !input.drops_rows) {
+                Some((file, row)) => format!("{}: row {row}: {reason}", file.display()),
+                None => format!("{}: row {row}{kept}: {reason}", source.display()),
+            };
+            Failure::failed(message).with_help("scale the vectors down, or remove the row")
         }
         _ => Failure::failed(format!("{}: {error}", input.source.display())),
     }
 }
 
-/// Where rows were left out, the sink counts those that came.
+/// Where rows were left out or reordered, the sink counts those that came.
 fn of_kept(input: &StreamInfo) -> &'static str {
-    if input.drops_rows { " (counted without those that were left out)" } else { "" }
+    match (input.is_reordered, input.drops_rows) {
+        (true, _) => " (counted in the order in which they came)",
+        (false, true) => " (counted without those that were left out)",
+        (false, false) => "",
+    }
 }
 
 /// Fails if two rows have one id: search could not tell them apart.
@@ -310,8 +318,15 @@ fn refuse_duplicates(ids: &[u64], input: &StreamInfo) -> Result<(), Failure> {
     };
     let mut rows = (input.first_row..).zip(ids).filter(|&(_, &id)| id == twice).map(|(row, _)| row);
     let (first, second) = (rows.next().unwrap_or_default(), rows.next().unwrap_or_default());
-    let found = format!("found id {twice} at rows {first} and {second}{}", of_kept(input));
-    let file = input.ids_file.as_ref().unwrap_or(&input.source).display();
+    let place = |row| input.source.place(row).filter(|_| !input.drops_rows && input.ids_file.is_none());
+    let at = match (place(first), place(second)) {
+        (Some((one, first)), Some((other, second))) => {
+            format!("at row {first} of {} and row {second} of {}", one.display(), other.display())
+        }
+        _ => format!("at rows {first} and {second}{}", of_kept(input)),
+    };
+    let found = format!("found id {twice} {at}");
+    let file = input.ids_file.as_ref().map_or(input.source.display(), |file| file.display());
     Err(Failure::failed(format!("{file}: expected another id for each row, {found}"))
         .with_help("remove one of the rows, or leave the ids away to number the rows"))
 }

@@ -79,7 +79,7 @@ impl Sink for JsonlSink {
 }
 
 /// A bound of the text that is held: a portion, and the row that makes it full.
-pub(super) fn text_bytes(dim: usize) -> u64 {
+pub(crate) fn text_bytes(dim: usize) -> u64 {
     /// The longest an f32 gets, with its comma: `-1.17549435e-38,`.
     const VALUE_BYTES: usize = 16;
     2 * (PORTION_BYTES + dim * VALUE_BYTES) as u64

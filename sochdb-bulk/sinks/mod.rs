@@ -32,11 +32,12 @@ pub use csv::CsvSink;
 pub use dense::Rounding;
 pub use hnsw::Hnsw;
 pub use jsonl::JsonlSink;
+pub(crate) use jsonl::text_bytes;
 pub use npy::NpySink;
 pub use null::Null;
 pub use parquet::ParquetSink;
 pub use raw_f32::RawF32Sink;
-pub(crate) use stream::inside_zst;
+pub(crate) use stream::{Stream, inside_zst};
 pub use vecs::{BvecsSink, FvecsSink, IvecsSink};
 
 use crate::Failure;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::dropped::Tally;
-use super::{Dropped, Map, NonFinite, Stage};
+use super::{Action, Dropped, Map, NonFinite, Stage};
 use crate::Failure;
 use crate::pipeline::StreamInfo;
 
@@ -53,9 +53,9 @@ impl Stage for Dedup {
         input.most_rows().unwrap_or_default().saturating_mul(BYTES_A_ROW)
     }
 
-    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Box<dyn Map>), Failure> {
+    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Action), Failure> {
         let map = Seen { by: self.by, keys: Mutex::default(), left_out: Tally::default() };
-        Ok((input.clone().with_rows_dropped(), Box::new(map)))
+        Ok((input.clone().with_rows_dropped(), Action::map(map)))
     }
 }
 

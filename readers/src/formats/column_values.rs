@@ -42,11 +42,14 @@ impl Converter {
             let found = roots.binary_search(&root).ok().and_then(|at| table.columns().get(at));
             found.cloned().ok_or_else(|| Error::expected(format!("column {root}"), "a table without it"))
         };
-        let vector = &self.columns.vector;
-        let array = column(vector.path.root)?;
-        let values = vector_values(&array, vector, self.dim, first, pool)?;
         let origin = Origin { file: Arc::clone(&self.file), row: first };
-        let mut batch = Batch::new(first, self.dim, values, origin);
+        let mut batch = match &self.columns.vector {
+            Some(vector) => {
+                let array = column(vector.path.root)?;
+                Batch::new(first, self.dim, vector_values(&array, vector, self.dim, first, pool)?, origin)
+            }
+            None => Batch::of_columns(first, table.num_rows(), origin),
+        };
         if let Some(path) = &self.columns.id {
             let ids = match self.columns.id_type() {
                 Some(IdType::Text) => text_ids(&column(path.root)?, &path.names[1..], first)?,

@@ -108,7 +108,8 @@ pub(super) struct VectorColumn {
 /// The columns to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Columns {
-    pub(super) vector: VectorColumn,
+    /// Nothing where the vectors are in another file.
+    pub(super) vector: Option<VectorColumn>,
     pub(super) id: Option<ColumnPath>,
     /// What ids are, where there are any.
     id_type: IdType,
@@ -117,6 +118,9 @@ pub(super) struct Columns {
     /// What a person should hear.
     pub(super) notes: Vec<String>,
 }
+
+/// How columns are chosen: with vectors, or without.
+pub(super) type Choose = fn(&Schema, &ColumnOptions, &Input) -> Result<Columns, Error>;
 
 impl Columns {
     /// Chooses, as far as ids and further columns are wanted from `input`.
@@ -129,14 +133,42 @@ impl Columns {
         if vector.dtype == DType::F64 {
             notes.push("f64 values are rounded to f32".to_owned());
         }
+        Self::with(Some(vector), schema, options, input, notes)
+    }
+
+    /// Chooses where the vectors are in another file.
+    pub(super) fn without_vectors(
+        schema: &Schema,
+        options: &ColumnOptions,
+        input: &Input,
+    ) -> Result<Self, Error> {
+        if options.vector_column.is_some() || options.dtype.is_some() {
+            let option = if options.vector_column.is_some() { "vector_column" } else { "dtype" };
+            return Err(Error::request(format!("expected ids and further columns alone, found {option}"))
+                .with_help(
+                    "the vectors are in another file: leave it away, or say it where that file is named",
+                ));
+        }
+        Self::with(None, schema, options, input, Vec::new())
+    }
+
+    /// Chooses ids and further columns beside the column of vectors.
+    fn with(
+        vector: Option<VectorColumn>,
+        schema: &Schema,
+        options: &ColumnOptions,
+        input: &Input,
+        mut notes: Vec<String>,
+    ) -> Result<Self, Error> {
+        let root = vector.as_ref().map(|vector| vector.path.root);
         let id = if input.own_ids {
-            choose_id(schema, options, &vector.path, &mut notes)?
+            choose_id(schema, options, root, &mut notes)?
         } else {
             // Others take their place.
-            choose_id(schema, options, &vector.path, &mut Vec::new()).unwrap_or_default()
+            choose_id(schema, options, root, &mut Vec::new()).unwrap_or_default()
         };
         let wanted = Wanted::of(options.payload.as_ref(), input);
-        let taken = [Some(vector.path.root), id.as_ref().map(|(id, _)| id.root)];
+        let taken = [root, id.as_ref().map(|(id, _)| id.root)];
         let payload = choose_payload(schema, wanted, taken, &mut notes)?;
         let id_type = id.as_ref().map_or(IdType::U64, |(_, kind)| *kind);
         let id = id.filter(|_| input.own_ids).map(|(path, _)| path);
@@ -148,10 +180,15 @@ impl Columns {
         self.id.as_ref().map(|_| self.id_type)
     }
 
+    /// What the values of the vectors are.
+    pub(super) fn dtype(&self) -> DType {
+        self.vector.as_ref().map_or(DType::F32, |vector| vector.dtype)
+    }
+
     /// The numbers of the top-level columns that are read, ascending.
     pub(super) fn roots(&self) -> Vec<usize> {
         let mut roots = self.payload.clone();
-        roots.push(self.vector.path.root);
+        roots.extend(self.vector.as_ref().map(|vector| vector.path.root));
         roots.extend(self.id.as_ref().map(|id| id.root));
         roots.sort_unstable();
         roots.dedup();
@@ -374,10 +411,11 @@ fn find<'s>(schema: &'s Schema, name: &str, option: &str) -> Result<(ColumnPath,
     Ok((ColumnPath { root, names }, field))
 }
 
+/// `vector` is the top-level column of the vectors.
 fn choose_id(
     schema: &Schema,
     options: &ColumnOptions,
-    vector: &ColumnPath,
+    vector: Option<usize>,
     notes: &mut Vec<String>,
 ) -> Result<Option<(ColumnPath, IdType)>, Error> {
     if let Some(name) = &options.id_column {
@@ -394,7 +432,7 @@ fn choose_id(
         ));
     }
     let named: Vec<_> = (schema.fields().iter().enumerate())
-        .filter(|(root, field)| *root != vector.root && ID_NAMES.contains(&field.name().as_str()))
+        .filter(|(root, field)| Some(*root) != vector && ID_NAMES.contains(&field.name().as_str()))
         .collect();
     let of_kind = |kind| named.iter().filter(move |(_, field)| id_type(field, false) == Some(kind));
     let (integers, texts): (Vec<_>, Vec<_>) =

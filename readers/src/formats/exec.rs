@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
 use super::arrow_stream::messages;
-use super::columns::{BytesType, ColumnOptions};
+use super::columns::{BytesType, ColumnOptions, Columns};
 use super::ipc::IpcDataset;
 use super::payload::PayloadColumns;
 use crate::{Dataset, Error, ErrorKind, Format, Input, Position, Probe, Program, Score};
@@ -96,7 +96,14 @@ impl Format for Exec {
             let error = Error::expected("nothing after the end of the stream", format!("{spare} more bytes"));
             return Err(help(error.at(Position::Byte(end))));
         }
-        let dataset = IpcDataset::open(Self::NAME, source, messages, &self.columns(), input, Vec::new());
+        let dataset = IpcDataset::open(
+            Self::NAME,
+            source,
+            messages,
+            (&self.columns(), Columns::choose),
+            input,
+            Vec::new(),
+        );
         Ok(Box::new(dataset.map_err(help)?.made_of(input.made_of())))
     }
 }

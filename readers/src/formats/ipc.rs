@@ -13,7 +13,7 @@ use arrow_ipc::{Block, Endianness, MessageHeader, MetadataVersion, root_as_messa
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 
 use super::column_values::{Converter, first_dim};
-use super::columns::{ColumnOptions, Columns, Layout, check_dim, known_dim, no_dim, wrong_dim};
+use super::columns::{Choose, ColumnOptions, Layout, check_dim, known_dim, no_dim, wrong_dim};
 use super::contained::{contained, one_line};
 use crate::{
     Batch, Batches, BufferPool, DType, Dataset, DatasetInfo, Error, Input, Matrix, Origin, Piece, Position,
@@ -199,12 +199,12 @@ impl IpcDataset {
         format: &'static str,
         source: Source,
         messages: Messages,
-        options: &ColumnOptions,
+        (options, choose): (&ColumnOptions, Choose),
         input: &Input,
         mut notes: Vec<String>,
     ) -> Result<Self, Error> {
         let Messages { schema, version, dictionaries, batches, replaces } = messages;
-        let columns = Columns::choose(&schema, options, input)?;
+        let columns = choose(&schema, options, input)?;
         let mut starts = vec![0u64];
         for &place in &batches {
             let rows = rows_of(&source, place, &header_at(&source, place)?)?;
@@ -241,7 +241,7 @@ impl IpcDataset {
             format,
             rows: Rows::Exact(starts.last().copied().unwrap_or_default()),
             dim: 1,
-            dtype: converter.columns.vector.dtype,
+            dtype: converter.columns.dtype(),
             metric: None,
             ids: converter.columns.id_type(),
             payload,
@@ -263,7 +263,7 @@ impl IpcDataset {
     }
 
     fn dimension(&self, input: &Input) -> Result<usize, Error> {
-        let vector = &self.converter.columns.vector;
+        let Some(vector) = &self.converter.columns.vector else { return Ok(0) };
         let known = known_dim(vector, input.dim)?;
         if let (Some(dim), Some(_)) = (known, vector.dim) {
             return Ok(dim);
@@ -286,7 +286,7 @@ impl IpcDataset {
     /// The values of all batches, if they can be used where they are. What keeps them from it, reading says.
     fn map_in_place(&self) -> Option<Vec<ScalarBuffer<f32>>> {
         let columns = &self.converter.columns;
-        let vector = &columns.vector;
+        let vector = columns.vector.as_ref()?;
         let is_plain = vector.layout == Layout::FixedList && vector.dtype == DType::F32;
         let alone = columns.id.is_none() && columns.payload.is_empty();
         let map = self.source.map().filter(|_| is_plain && alone && vector.path.names.len() == 1)?;
@@ -310,7 +310,8 @@ impl IpcDataset {
         let block = place.block().ok_or_else(|| Error::expected("a place in the file", place.offset))?;
         // Offsets and texts are checked once and trusted then, so they must not be in a map that others can change.
         let columns = &self.converter.columns;
-        let in_place = columns.vector.layout == Layout::FixedList && columns.payload.is_empty();
+        let is_fixed = columns.vector.as_ref().is_some_and(|vector| vector.layout == Layout::FixedList);
+        let in_place = is_fixed && columns.payload.is_empty();
         let bytes = bytes_of(&self.source, place, in_place)?;
         let rows = self.starts[number + 1] - self.starts[number];
         let table = if in_place {

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use super::column_values::{Converter, first_dim};
 use super::columns::{
-    ColumnOptions, ColumnPath, Columns, UUID_MARK, check_dim, known_dim, no_dim, wrong_dim,
+    Choose, ColumnOptions, ColumnPath, Columns, UUID_MARK, check_dim, known_dim, no_dim, wrong_dim,
 };
 use super::contained::{contained, one_line};
 use crate::{
@@ -61,6 +61,16 @@ impl Format for Parquet {
     }
 
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
+        self.open_with(input, Columns::choose)
+    }
+
+    fn open_columns(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
+        self.open_with(input, Columns::without_vectors)
+    }
+}
+
+impl Parquet {
+    fn open_with(&self, input: &Input, choose: Choose) -> Result<Box<dyn Dataset>, Error> {
         // Nothing of it is used in place, so it is read: decoders of foreign code never see bytes that change.
         let source = Arc::new(Source::open(&input.path, Io::Read)?);
         check_magic(&source)?;
@@ -70,7 +80,7 @@ impl Format for Parquet {
             ArrowReaderMetadata::load(&chunks, options).map_err(|e| undecodable("the Parquet footer", &e))
         })?;
         let schema = with_uuids(metadata.schema(), metadata.parquet_schema());
-        let columns = Columns::choose(&schema, &self.0, input)?;
+        let columns = choose(&schema, &self.0, input)?;
         let mask = mask(metadata.parquet_schema(), &columns);
         let groups = Groups::of(&metadata)?;
         let mut file = File { chunks, metadata, mask, groups };
@@ -80,7 +90,7 @@ impl Format for Parquet {
             format: Self::NAME,
             rows: Rows::Exact(file.groups.rows()),
             dim,
-            dtype: columns.vector.dtype,
+            dtype: columns.dtype(),
             metric: None,
             ids: columns.id_type(),
             payload: payload.clone(),
@@ -148,7 +158,7 @@ fn mask(schema: &SchemaDescriptor, columns: &Columns) -> ProjectionMask {
             && schema.column(leaf).path().parts().starts_with(&path.names)
     };
     let leaves = (0..schema.num_columns()).filter(|&leaf| {
-        is_below(leaf, &columns.vector.path)
+        columns.vector.as_ref().is_some_and(|vector| is_below(leaf, &vector.path))
             || columns.id.as_ref().is_some_and(|id| is_below(leaf, id))
             || columns.payload.contains(&schema.get_column_root_idx(leaf))
     });
@@ -222,8 +232,9 @@ impl File {
 
 /// Values a row: by the type, or by the first row.
 fn dimension(file: &mut File, columns: &Columns, input: &Input) -> Result<usize, Error> {
-    let known = known_dim(&columns.vector, input.dim)?;
-    if let (Some(dim), Some(_)) = (known, columns.vector.dim) {
+    let Some(vector) = &columns.vector else { return Ok(0) };
+    let known = known_dim(vector, input.dim)?;
+    if let (Some(dim), Some(_)) = (known, vector.dim) {
         return Ok(dim);
     }
     if file.groups.rows() == 0 {
@@ -235,9 +246,9 @@ fn dimension(file: &mut File, columns: &Columns, input: &Input) -> Result<usize,
         let table = table.map_err(|e| {
             Error::malformed(format!("{WHAT} cannot be decoded: {}", one_line(&e.to_string())))
         })?;
-        let root = columns.roots().binary_search(&columns.vector.path.root).ok();
+        let root = columns.roots().binary_search(&vector.path.root).ok();
         let array = root.and_then(|at| table.columns().get(at));
-        array.map_or(Ok(None), |array| first_dim(array, &columns.vector, 0))
+        array.map_or(Ok(None), |array| first_dim(array, vector, 0))
     })?;
     let dim = found.ok_or_else(|| Error::expected("a first row, as the footer says", "none"))?;
     check_dim(dim).map_err(|error| error.at(Position::Row(0)))?;

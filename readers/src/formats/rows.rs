@@ -184,10 +184,13 @@ impl<S: Split> FoundRows<S> {
 
     /// One piece a block, as far as the scan wants its rows.
     pub(super) fn pieces(&self, scan: &Scan) -> Vec<Piece> {
-        let ends = self.blocks.iter().skip(1).map(|block| block.first_row).chain([self.rows]);
-        let blocks = self.blocks.iter().zip(ends);
+        let Range { start, end } = scan.rows;
+        let first = self.blocks.partition_point(|block| block.first_row <= start).saturating_sub(1);
+        let blocks = self.blocks.iter().enumerate().skip(first);
+        let end_of = |at: usize| self.blocks.get(at + 1).map_or(self.rows, |next| next.first_row);
         blocks
-            .map(|(block, end)| block.first_row.max(scan.rows.start)..end.min(scan.rows.end))
+            .take_while(|(_, block)| block.first_row < end)
+            .map(|(at, block)| block.first_row.max(start)..end_of(at).min(end))
             .filter(|rows| rows.start < rows.end)
             .map(|rows| Piece { rows })
             .collect()

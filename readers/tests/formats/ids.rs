@@ -150,7 +150,7 @@ mod of_tables {
     use std::fs::File;
     use std::sync::Arc;
 
-    use readers::arrow_array::types::Int8Type;
+    use readers::arrow_array::types::{Float32Type, Int8Type};
     use readers::arrow_array::{
         ArrayRef, BinaryArray, DictionaryArray, FixedSizeBinaryArray, LargeStringArray, RecordBatch,
         StringArray, StringViewArray,
@@ -161,7 +161,7 @@ mod of_tables {
     use crate::tables::{lists_of, table};
 
     fn vectors(rows: usize) -> ArrayRef {
-        lists_of::<readers::arrow_array::types::Float32Type>(rows, 2, f32::from)
+        lists_of::<Float32Type>(rows, 2, f32::from)
     }
 
     /// The same table in each of the formats, opened.

@@ -19,6 +19,7 @@ mod parquet;
 mod payload;
 mod raw_f32;
 mod safetensors;
+mod several;
 mod sidecar;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 mod tables;
@@ -30,6 +31,8 @@ mod testdata_tables;
 mod unpack;
 mod vecs;
 mod words;
+#[cfg(feature = "parquet")]
+mod zipped;
 
 use std::path::Path;
 

@@ -116,7 +116,6 @@ fn fault(must: Must, outcome: &Outcome, path: &Path) -> Option<String> {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the counts are what a person runs it for")]
 fn every_file_does_what_it_must() {
     let Some(folder) = folder() else { return };
     let (mut counts, mut faults, mut seen) = (BTreeMap::new(), Vec::new(), vec![false; EXPECTED.len()]);
