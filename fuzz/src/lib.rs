@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use readers::formats::{Sidecar, parse_npy_header, read_npy_ids};
-use readers::{BufferPool, Input, Io, Scan, format_called};
+use readers::formats::{ColumnOptions, Sidecar, parse_npy_header, read_npy_ids};
+use readers::internals::{ParquetReading, open_parquet};
+use readers::{BufferPool, Dataset, Input, Io, Scan, format_called};
 
 /// A target by its name.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets. A folder `corpus/NAME` holds the inputs of each.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     ("npy_header", npy_header),
     ("npy_file", npy_file),
     ("raw_f32_sidecar", raw_f32_sidecar),
@@ -18,6 +19,7 @@ pub const TARGETS: [Target; 15] = [
     ("safetensors_file", safetensors_file),
     ("npz_file", npz_file),
     ("parquet_file", parquet_file),
+    ("parquet_pages", parquet_pages),
     ("arrow_file", arrow_file),
     ("arrow_stream", arrow_stream),
     ("jsonl_file", jsonl_file),
@@ -78,6 +80,21 @@ pub fn raw_f32_sidecar(data: &[u8]) {
 /// A whole Parquet file.
 pub fn parquet_file(data: &[u8]) {
     both_ways("parquet", data);
+}
+
+/// A whole Parquet file: page by page, in parts of any size, it gives what the ordinary reader gives.
+pub fn parquet_pages(data: &[u8]) {
+    let path = written("parquet", data);
+    let read = |by_pages, part_values| {
+        let reading = ParquetReading { by_pages, part_values };
+        let (dataset, _) = open_parquet(&Input::new(&path), &ColumnOptions::default(), reading).ok()?;
+        rows_of(&*dataset)
+    };
+    let ordinary = read(false, None);
+    for part_values in [None, Some(1), Some(40)] {
+        assert_eq!(read(true, part_values), ordinary, "parts of {part_values:?} values");
+    }
+    remove(&path);
 }
 
 /// A whole Arrow file, mapped and read: both ways give the same.
@@ -142,7 +159,10 @@ fn written(extension: &str, data: &[u8]) -> PathBuf {
 /// The values as bits, or nothing if they are refused.
 fn rows(format: &str, input: &Input) -> Option<Vec<u32>> {
     let format = format_called(format).expect("it is built in").with_defaults().expect("it needs no option");
-    let dataset = format.open(input).ok()?;
+    rows_of(&*format.open(input).ok()?)
+}
+
+fn rows_of(dataset: &dyn Dataset) -> Option<Vec<u32>> {
     let (pool, scan) = (BufferPool::new(), Scan { rows: 0..dataset.info().rows.exact()?, batch_rows: 7 });
     let mut bits = Vec::new();
     for piece in dataset.pieces(&scan) {

@@ -33,6 +33,9 @@ mod dtype;
 mod error;
 mod format;
 pub mod formats;
+#[cfg(feature = "parquet")]
+#[doc(hidden)]
+pub mod internals;
 mod metric;
 mod mmap;
 mod pool;

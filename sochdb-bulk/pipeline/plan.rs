@@ -109,6 +109,7 @@ impl Plan {
         let sink_plan = sink.plan(&stream, threads).map_err(|e| text.locate(sink_span, e))?;
         notes.extend(sink_plan.notes.iter().cloned());
         let mut memory = sink_plan.memory;
+        memory.push(("source", dataset.memory_bytes(&scan, threads)));
         memory.push(("stages", stage_bytes));
         memory.push(("stream", stream_bytes(&scan, info.dim.max(stream.dim), threads, maps.len())));
         memory.retain(|&(_, bytes)| bytes > 0);

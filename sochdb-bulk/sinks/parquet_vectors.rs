@@ -49,7 +49,7 @@ pub(super) struct VectorPages {
 enum Packer {
     None,
     Zstd(zstd::bulk::Compressor<'static>),
-    Snappy(snap::raw::Encoder),
+    Snappy(Box<snap::raw::Encoder>),
 }
 
 impl VectorPages {
@@ -63,7 +63,7 @@ impl VectorPages {
         let packer = match compression {
             Compression::None => Packer::None,
             Compression::Zstd => Packer::Zstd(zstd::bulk::Compressor::new(ZSTD_LEVEL)?),
-            Compression::Snappy => Packer::Snappy(snap::raw::Encoder::new()),
+            Compression::Snappy => Packer::Snappy(Box::new(snap::raw::Encoder::new())),
         };
         let page = levels(page_rows, dim);
         Ok(Self {

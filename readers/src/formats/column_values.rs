@@ -34,25 +34,40 @@ impl Converter {
 
     fn batch_inner(&self, table: &RecordBatch, first: u64, pool: &BufferPool) -> Result<Batch, Error> {
         let roots = self.columns.roots();
-        let column = |root: usize| -> Result<ArrayRef, Error> {
-            let found = roots.binary_search(&root).ok().and_then(|at| table.columns().get(at));
-            found.cloned().ok_or_else(|| Error::expected(format!("column {root}"), "a table without it"))
-        };
         let vector = &self.columns.vector;
-        let array = column(vector.path.root)?;
+        let array = column(table, &roots, vector.path.root)?;
         let values = vector_values(&array, vector, self.dim, first, pool)?;
+        self.with_others(values, Some((table, &roots)), first)
+    }
+
+    /// Vectors that are known already, with the ids and the payload out of a table. Its columns are those of the file at
+    /// `roots`, ascending. Without ids and payload it is not needed.
+    pub(super) fn with_others(
+        &self,
+        values: ScalarBuffer<f32>,
+        table: Option<(&RecordBatch, &[usize])>,
+        first: u64,
+    ) -> Result<Batch, Error> {
         let origin = Origin { file: Arc::clone(&self.file), row: first };
         let mut batch = Batch::new(first, self.dim, values, origin);
+        let Some((table, roots)) = table else { return Ok(batch) };
         if let Some(path) = &self.columns.id {
-            batch = batch.with_ids(ids(&column(path.root)?, &path.names[1..], first)?);
+            batch = batch.with_ids(ids(&column(table, roots, path.root)?, &path.names[1..], first)?);
         }
         if let Some(schema) = &self.payload {
-            let payload: Result<Vec<_>, _> = self.columns.payload.iter().map(|&root| column(root)).collect();
+            let payload: Result<Vec<_>, _> =
+                self.columns.payload.iter().map(|&root| column(table, roots, root)).collect();
             let payload = RecordBatch::try_new(Arc::clone(schema), payload?);
             batch = batch.with_payload(payload.map_err(|error| Error::malformed(error.to_string()))?);
         }
         Ok(batch)
     }
+}
+
+/// The column of the file at `root`, in a table of those at `roots`.
+fn column(table: &RecordBatch, roots: &[usize], root: usize) -> Result<ArrayRef, Error> {
+    let found = roots.binary_search(&root).ok().and_then(|at| table.columns().get(at));
+    found.cloned().ok_or_else(|| Error::expected(format!("column {root}"), "a table without it"))
 }
 
 /// The first error of a batch in row order, whatever looked first.
