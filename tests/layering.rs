@@ -150,7 +150,8 @@ fn the_registries_hold_exactly_what_is_built_in() {
                     safetensors u8bin word2vec";
     assert_eq!(formats, built_in.split(' ').collect::<Vec<_>>());
     let stages: Vec<_> = sochdb_bulk::stages::all().iter().map(|stage| stage.name).collect();
-    assert_eq!(stages, ["cast", "dedup", "filter", "ids", "limit", "normalize", "sample", "slice"]);
+    let built_in = "cast center dedup filter ids limit normalize pca sample select shuffle slice";
+    assert_eq!(stages, built_in.split(' ').collect::<Vec<_>>());
     let sinks: Vec<_> = sochdb_bulk::sinks::all().iter().map(|sink| sink.name).collect();
     let expected = [
         "arrow",

@@ -63,7 +63,9 @@ fn a_plugin_is_described_with_its_options() {
         document["plugins"].as_array().unwrap().iter().map(|plugin| &plugin["kind"]).collect();
     assert_eq!(kinds, ["format", "sink"]);
     let output = dir.ok("plugins show npy");
-    assert!(output.text().contains("and those of every source: path, dim, rows, limit, io\n"));
+    assert!(
+        output.text().contains("and those of every source: path, paths, dim, rows, limit, io, columns\n")
+    );
     assert!(output.text().contains("\n  path (string, required)\n"), "{}", output.text());
 }
 

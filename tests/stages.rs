@@ -1,5 +1,10 @@
 //! What stages do to rows: values, ids, counts, and the same at any number of threads and rows of a batch.
 
+mod columns;
+mod learning;
+mod order;
+mod quarantine;
+
 use serde_json::json;
 
 use crate::util::{Dir, Output, difference, ids_bytes, le_bytes, npy_f32, values};

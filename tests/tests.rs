@@ -7,6 +7,7 @@
 mod atomic;
 mod bad_input;
 mod cli;
+mod columns;
 mod determinism;
 mod examples;
 mod layering;
@@ -17,6 +18,7 @@ mod packed;
 mod plugin_crate;
 mod plugins;
 mod regression;
+mod several;
 mod stages;
 mod util;
 mod writers;

@@ -88,7 +88,7 @@ pub fn parquet_pages(data: &[u8]) {
     let read = |by_pages, part_values| {
         let reading = ParquetReading { by_pages, part_values };
         let (dataset, _) = open_parquet(&Input::new(&path), &ColumnOptions::default(), reading).ok()?;
-        rows_of(&*dataset)
+        values(&*dataset)
     };
     let ordinary = read(false, None);
     for part_values in [None, Some(1), Some(40)] {
@@ -142,8 +142,11 @@ pub fn packed_file(data: &[u8]) {
 /// Mapped and read, a file gives the same rows, or is refused.
 fn both_ways(format: &str, data: &[u8]) {
     let path = written(format, data);
-    let of = |io| Input { io, ..Input::new(&path) };
+    let of = |io| Input { io, payload: true, ..Input::new(&path) };
     assert_eq!(rows(format, &of(Io::Mmap)), rows(format, &of(Io::Read)));
+    let format_of_columns = format_called(format).and_then(|format| format.with_defaults().ok());
+    let columns = format_of_columns.and_then(|format| format.open_columns(&of(Io::Auto)).ok());
+    columns.and_then(|columns| values(&*columns));
     if let Ok(detected) = readers::detect(&of(Io::Auto)) {
         assert!(!detected.reason.is_empty());
     }
@@ -159,10 +162,10 @@ fn written(extension: &str, data: &[u8]) -> PathBuf {
 /// The values as bits, or nothing if they are refused.
 fn rows(format: &str, input: &Input) -> Option<Vec<u32>> {
     let format = format_called(format).expect("it is built in").with_defaults().expect("it needs no option");
-    rows_of(&*format.open(input).ok()?)
+    values(&*format.open(input).ok()?)
 }
 
-fn rows_of(dataset: &dyn Dataset) -> Option<Vec<u32>> {
+fn values(dataset: &dyn Dataset) -> Option<Vec<u32>> {
     let (pool, scan) = (BufferPool::new(), Scan { rows: 0..dataset.info().rows.exact()?, batch_rows: 7 });
     let mut bits = Vec::new();
     for piece in dataset.pieces(&scan) {

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Files of other libraries, read by sochdb-bulk bit by bit, and its own files, read by them.
+"""Files of other libraries, read by sochdb-bulk bit by bit, and its own files, read by them;
+and what its stages compute, by numpy.
 
     pip install numpy pyarrow safetensors faiss-cpu zstandard
     cargo build --release
@@ -307,6 +308,74 @@ def csv_files(bench):
     bench.reads(path, bench.rows)
 
 
+@case("pyarrow", "pyarrow.parquet", "pyarrow.ipc")
+def ids_and_further_columns(bench, pyarrow, parquet, ipc):
+    """Texts as ids and a column of each type, through every format that has columns, and back to pyarrow."""
+    count = 500
+    names = [f"{i:04}-\u00e4" for i in range(count)]
+    further = {
+        "title": pyarrow.array([None if i % 7 == 0 else f'a, "{i}"\n' for i in range(count)], pyarrow.string()),
+        "year": pyarrow.array([None if i % 5 == 0 else 2**62 - i for i in range(count)], pyarrow.int64()),
+        "score": pyarrow.array([i / 7 + 0.5 for i in range(count)], pyarrow.float64()),
+        "seen": pyarrow.array([None if i % 3 == 0 else i % 2 == 0 for i in range(count)], pyarrow.bool_()),
+    }
+    flat = pyarrow.array(bench.rows[:count].ravel())
+    vectors = pyarrow.FixedSizeListArray.from_arrays(flat, DIM)
+    for kind, ids in (
+        ("string", pyarrow.array(names)),
+        ("large_string", pyarrow.array(names, pyarrow.large_string())),
+        ("string_view", pyarrow.array(names, pyarrow.string_view())),
+        ("dictionary", pyarrow.array(names).dictionary_encode()),
+    ):
+        table = pyarrow.table({"id": ids, "vector": vectors, **further})
+        for suffix in ("parquet", "arrow", "arrows"):
+            path = bench.path(f"{kind}.{suffix}")
+            if suffix == "parquet":
+                parquet.write_table(table, path, row_group_size=120)
+            else:
+                with (ipc.new_file if suffix == "arrow" else ipc.new_stream)(path, table.schema) as writer:
+                    writer.write_table(table, max_chunksize=130)
+            bench.reads(path, bench.rows[:count])
+            for to in ("parquet", "arrow", "arrows", "jsonl", "csv"):
+                # Once more to Parquet, which pyarrow reads with its types.
+                middle = bench.path(f"middle.{to}")
+                bench.run("convert", "--input", path, "--output", middle)
+                found = parquet.read_table(bench.converted(middle, to="parquet"))
+                assert found["id"].to_pylist() == names, f"{path.name} to {to}: other ids"
+                for name, column in further.items():
+                    assert found.schema.field(name).type == column.type, f"{path.name} to {to}: {name}"
+                    assert found[name].to_pylist() == column.to_pylist(), f"{path.name} to {to}: {name}"
+                values = found["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+                assert values.tobytes() == bench.rows[:count].tobytes(), f"{path.name} to {to}"
+
+
+@case("pyarrow", "pyarrow.parquet", "uuid")
+def uuids(bench, pyarrow, parquet, uuid):
+    ids = [uuid.UUID(int=i * 0x0123456789ABCDEF0123456789ABCDEF % 2**128) for i in range(100)]
+    flat = pyarrow.array(bench.rows[:100].ravel())
+    column = pyarrow.array([one.bytes for one in ids], pyarrow.uuid())
+    table = pyarrow.table({"uuid": column, "v": pyarrow.FixedSizeListArray.from_arrays(flat, DIM)})
+    path = bench.path("uuids.parquet")
+    for store_schema in (True, False):
+        parquet.write_table(table, path, store_schema=store_schema)
+        found = parquet.read_table(bench.converted(path, to="parquet"))
+        assert found["id"].to_pylist() == [str(one) for one in ids], f"store_schema={store_schema}"
+
+
+@case("pyarrow", "pyarrow.parquet")
+def json_as_columns(bench, pyarrow, parquet):
+    rows = [{"id": f"k{i}", "v": [i, 0.5], "n": i, "mixed": i if i % 2 else str(i), "more": {"a": [i, None]}} for i in range(300)]
+    path = bench.path("mixed.jsonl")
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = parquet.read_table(bench.converted(path, to="parquet"))
+    assert table["n"].to_pylist() == list(range(300)) and table["id"].to_pylist() == [row["id"] for row in rows]
+    assert [json.loads(text) for text in table["mixed"].to_pylist()] == [row["mixed"] for row in rows]
+    again = bench.path("again.jsonl")
+    bench.run("convert", "--input", bench.path("converted.parquet"), "--output", again)
+    found = [json.loads(line) for line in again.read_text().splitlines()]
+    assert [row["more"] for row in found] == [row["more"] for row in rows]
+
+
 # --- Ours, read by others --------------------------------------------------------------------------------------------
 
 
@@ -350,6 +419,33 @@ def ours_by_pyarrow(bench, pyarrow, parquet, ipc):
             part = parquet.ParquetFile(output).read_row_group(0, columns=["vector"])["vector"].combine_chunks()
             assert part.flatten().to_numpy().tobytes() == bench.rows[:group_rows].tobytes()
             bench.reads(output, bench.rows)
+
+
+# --- Stages that compute ----------------------------------------------------------------------------------------------
+
+
+@case("safetensors.numpy")
+def pca_by_numpy(bench, safetensors):
+    rows = np.random.default_rng(3).standard_normal((ROWS, DIM)) @ np.diag(np.linspace(3, 0.1, DIM))
+    rows = (rows + 5).astype(np.float32)
+    np.save(bench.path("a.npy"), rows)
+    centred = rows.astype(np.float64) - rows.astype(np.float64).mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T @ centred / (ROWS - 1))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    vectors *= np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(DIM)])
+    for whiten in (False, True):
+        text = f"""version = 1
+            source = {{ path = "a.npy" }}
+            stage = [{{ type = "pca", dim = 7, whiten = {str(whiten).lower()}, save = "p.safetensors" }}]
+            sink = {{ type = "npy", path = "o.npy" }}"""
+        bench.path("p.toml").write_text(text)
+        bench.run("run", bench.path("p.toml"))
+        scale = 1 / np.sqrt(values[:7]) if whiten else np.ones(7)
+        found = np.load(bench.path("o.npy"))
+        assert np.allclose(found, centred @ vectors[:, :7] * scale, atol=1e-4), f"whiten {whiten}"
+        saved = safetensors.load_file(bench.path("p.safetensors"))
+        assert np.allclose(saved["explained_variance"][0], values[:7], rtol=1e-5)
+        assert np.allclose((rows - saved["mean"]) @ saved["components"].T, found, atol=1e-4)
 
 
 # --- Running ---------------------------------------------------------------------------------------------------------

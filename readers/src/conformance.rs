@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::{
-    BufferPool, Dataset, Error, FormatDescriptor, Ids, Input, Io, MAX_DIM, Piece, Probe, Scan, format_called,
+    BufferPool, Dataset, Error, FormatDescriptor, Input, Io, MAX_DIM, Piece, Probe, Scan, format_called,
 };
 
 /// Files of up to this many bytes are cut at every byte.
@@ -26,8 +26,8 @@ const DAMAGED_BYTES: usize = 256;
 /// The size of the first batch where a file does not tell its rows.
 const UNKNOWN_ROWS: u64 = 1 << 16;
 
-/// Opens the file `path` as `format_name` with default options, and with the dimension `dim` if its format needs one,
-/// and checks that
+/// Opens the file `path` as `format_name` with default options, its further columns wanted, and with the dimension `dim`
+/// if its format needs one, and checks that
 ///
 /// - batches are in order, without gaps, and as large as asked at most;
 /// - the rows and ids are the same in batches of 1, 2, 7 and all rows, in a part of the rows and in the whole, with
@@ -43,12 +43,24 @@ const UNKNOWN_ROWS: u64 = 1 << 16;
 pub fn check(format_name: &str, path: &Path, dim: Option<usize>) {
     let format = format_called(format_name)
         .unwrap_or_else(|| panic!("`{format_name}` is not registered: name its crate in the test"));
-    let case = Case { format, input: Input { dim, ..Input::new(path) } };
+    let case = Case { format, input: Input { dim, payload: true, ..Input::new(path) } };
     let whole = case.check_reading();
     let copy = Copy::of(path);
-    let case = Case { format, input: Input { dim, ..Input::new(&copy.file) } };
+    let case = Case { format, input: Input { dim, payload: true, ..Input::new(&copy.file) } };
     case.check_cuts(&whole, &copy.bytes);
     case.check_damage(&copy.bytes);
+}
+
+/// What [`check`] does with an opened file, for a dataset that is made of others: the same rows however they are asked for.
+///
+/// # Panics
+/// If that does not hold.
+pub fn check_dataset(dataset: &dyn Dataset) {
+    let rows = dataset.info().rows.exact().unwrap_or(UNKNOWN_ROWS);
+    let rows = usize::try_from(rows.max(1)).expect("a small dataset");
+    let whole = must_read(dataset, all(dataset), rows, "in one batch");
+    check_info(dataset, &whole);
+    check_opened(dataset, &whole, "");
 }
 
 /// Rows as they were delivered. Values are bits, so that NaN equals itself.
@@ -56,7 +68,7 @@ pub fn check(format_name: &str, path: &Path, dim: Option<usize>) {
 struct Delivered {
     dim: usize,
     values: Vec<u32>,
-    ids: Vec<u64>,
+    ids: Vec<String>,
 }
 
 impl Delivered {
@@ -67,7 +79,7 @@ impl Delivered {
 
     fn append(&mut self, other: &Self) {
         self.values.extend(&other.values);
-        self.ids.extend(&other.ids);
+        self.ids.extend_from_slice(&other.ids);
     }
 
     #[track_caller]
@@ -111,25 +123,7 @@ impl Case {
         for io in [Io::Mmap, Io::Read] {
             let dataset = self.must_open(io);
             assert_eq!(dataset.info().rows, self.must_open(Io::Read).info().rows, "{io:?}: another count");
-            let rows = whole.ids.len();
-            for batch_rows in [1, 2, 7, rows.max(1)] {
-                let how = format!("io = {io:?}, batches of {batch_rows}");
-                must_read(&*dataset, all(&*dataset), batch_rows, &how).assert_is(&whole, &how);
-                for part in [0..0, 0..rows.min(1), rows.min(1)..rows, rows / 3..rows - rows / 3, rows..rows] {
-                    let how = format!("{how}, rows {part:?}");
-                    let range = part.start as u64..part.end as u64;
-                    must_read(&*dataset, range, batch_rows, &how).assert_is(&whole.slice(part), &how);
-                }
-                check_order_of_pieces(&*dataset, batch_rows, &whole, &how);
-            }
-            if let Some(matrix) = dataset.matrix() {
-                let bits: Vec<u32> = matrix.values.iter().map(|value| value.to_bits()).collect();
-                assert_eq!(matrix.dim, whole.dim, "the matrix has another dimension than the batches");
-                assert_eq!(bits, whole.values, "the matrix has other values than the batches");
-            }
-            if let Err(error) = dataset.check_unchanged() {
-                panic!("a file that nobody touched is said to have changed: {error}");
-            }
+            check_opened(&*dataset, &whole, &format!("io = {io:?}, "));
         }
         whole
     }
@@ -177,6 +171,29 @@ impl Case {
             read(&*dataset, all(&*dataset), 7)
         }));
         read.unwrap_or_else(|_| panic!("{how}: the reader panicked"))
+    }
+}
+
+/// Checks an opened dataset against all of its rows. `before` stands before what is said.
+fn check_opened(dataset: &dyn Dataset, whole: &Delivered, before: &str) {
+    let rows = whole.ids.len();
+    for batch_rows in [1, 2, 7, rows.max(1)] {
+        let how = format!("{before}batches of {batch_rows}");
+        must_read(dataset, all(dataset), batch_rows, &how).assert_is(whole, &how);
+        for part in [0..0, 0..rows.min(1), rows.min(1)..rows, rows / 3..rows - rows / 3, rows..rows] {
+            let how = format!("{how}, rows {part:?}");
+            let range = part.start as u64..part.end as u64;
+            must_read(dataset, range, batch_rows, &how).assert_is(&whole.slice(part), &how);
+        }
+        check_order_of_pieces(dataset, batch_rows, whole, &how);
+    }
+    if let Some(matrix) = dataset.matrix() {
+        let bits: Vec<u32> = matrix.values.iter().map(|value| value.to_bits()).collect();
+        assert_eq!(matrix.dim, whole.dim, "the matrix has another dimension than the batches");
+        assert_eq!(bits, whole.values, "the matrix has other values than the batches");
+    }
+    if let Err(error) = dataset.check_unchanged() {
+        panic!("a file that nobody touched is said to have changed: {error}");
     }
 }
 
@@ -263,10 +280,14 @@ fn read_piece(
         assert_eq!(batch.first_row(), next, "batches have gaps or are out of order");
         assert!((1..=scan.batch_rows).contains(&batch.rows()), "a batch of {} rows", batch.rows());
         assert_eq!(batch.dim(), delivered.dim, "a batch of another dimension");
-        let own_ids = matches!(batch.ids(), Ids::U64(_));
-        assert_eq!(own_ids, dataset.info().has_ids, "ids of its own, or none, against what it says");
+        assert_eq!(batch.ids().given(), dataset.info().ids, "ids of its own, or none, against what it says");
+        let payload = batch.payload().map(|payload| payload.schema());
+        assert_eq!(payload, dataset.info().payload, "further columns, or none, against what it says");
         next = batch.row_range().end;
-        delivered.ids.extend((0..batch.rows()).map(|row| batch.ids().get(row)));
+        delivered.ids.extend((0..batch.rows()).map(|row| match batch.ids().texts() {
+            Some(texts) => texts.value(row).to_owned(),
+            None => batch.ids().get(row).to_string(),
+        }));
         delivered.values.extend(batch.values().iter().map(|value| value.to_bits()));
         // What the buffer holds when it is taken again must not matter.
         let values = batch.into_values();

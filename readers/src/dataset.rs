@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::SchemaRef;
 
-use crate::{Batch, BufferPool, DType, Error, Metric};
+use crate::{Batch, BufferPool, DType, Error, IdType, Metric};
 
 /// How many rows a dataset has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,17 +48,17 @@ pub struct DatasetInfo {
     pub format: &'static str,
     /// How many rows.
     pub rows: Rows,
-    /// Values a row; at least 1.
+    /// Values a row: at least 1, and 0 where only columns were asked for ([`crate::Format::open_columns`]).
     pub dim: usize,
-    /// What the values are in the file. Batches carry f32.
+    /// What the values are in the file, of several files in the first. Batches carry f32.
     pub dtype: DType,
     /// The metric that the file records, if any.
     pub metric: Option<Metric>,
-    /// Whether the rows bring ids of their own.
-    pub has_ids: bool,
+    /// What the ids are that the rows bring, if they bring any of their own.
+    pub ids: Option<IdType>,
     /// The further columns that its batches carry, if any: the schema of [`Batch::payload`].
     pub payload: Option<SchemaRef>,
-    /// Every file that was or will be read: the vectors, and what lies beside them. None of them may be an output.
+    /// Every file that was or will be read: first that of the vectors, then what lies beside it. None of them may be an output.
     pub files: Vec<PathBuf>,
     /// The size of the file or files.
     pub size_bytes: u64,
@@ -97,8 +97,10 @@ pub struct Matrix {
 
 /// An opened file of vectors.
 ///
-/// The runner calls [`Dataset::pieces`] once, then [`Dataset::read`] for each piece from any thread and in any order,
-/// and [`Dataset::check_unchanged`] when all is read. Nothing of this may depend on the number of threads.
+/// For every pass over the rows the runner calls [`Dataset::pieces`] once, then [`Dataset::read`] for each piece from any
+/// thread and in any order; there is one pass, and one more for every stage that learns from the rows first. Every pass
+/// gives the same rows. [`Dataset::check_unchanged`] is called when all is read. Nothing of this may depend on the number
+/// of threads.
 pub trait Dataset: Send + Sync + fmt::Debug {
     /// What is known before a row is read.
     fn info(&self) -> &DatasetInfo;
@@ -140,6 +142,12 @@ pub trait Dataset: Send + Sync + fmt::Debug {
     /// All rows as one matrix without a copy, where the file's bytes already are one.
     fn matrix(&self) -> Option<Matrix> {
         None
+    }
+
+    /// The files that the rows are in, each with the number that its first row has here, where these are several and the
+    /// numbers are known: the file of a row is the last that does not begin behind it. Otherwise nothing.
+    fn parts(&self) -> Vec<(PathBuf, u64)> {
+        Vec::new()
     }
 
     /// Fails if the file was written to since it was opened.

@@ -24,6 +24,9 @@ pub struct Input {
     pub dim: Option<usize>,
     /// Whether ids that lie beside the file are wanted. False where the pipeline brings its own.
     pub own_ids: bool,
+    /// Whether further columns are wanted where the options of the format do not say which. False where nothing would
+    /// become of them.
+    pub payload: bool,
     /// A packed file that would give more bytes than this is refused.
     pub max_unpacked_bytes: u64,
     /// What the file was unpacked to, if it was.
@@ -35,7 +38,15 @@ impl Input {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let max_unpacked_bytes = MAX_UNPACKED_BYTES;
-        Self { path, io: Io::Auto, dim: None, own_ids: true, max_unpacked_bytes, unpacked: None }
+        Self {
+            path,
+            io: Io::Auto,
+            dim: None,
+            own_ids: true,
+            payload: false,
+            max_unpacked_bytes,
+            unpacked: None,
+        }
     }
 
     /// The same input, ready to be read from any place: a file packed by gzip or zstd, or standard input (`-`, packed or
@@ -124,6 +135,18 @@ pub trait Format: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync + 'st
     /// # Errors
     /// What is wrong with the file or with the request. [`Input::path`] is added where the error names no file.
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error>;
+
+    /// Opens a file for its columns alone: ids and further columns of rows whose vectors are in another file. The dataset
+    /// has the dimension 0. Formats without columns leave it as it is.
+    ///
+    /// # Errors
+    /// As [`Format::open`]; a format without columns.
+    fn open_columns(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
+        let _ = input;
+        Err(Error::request(format!("expected a file with columns, found {}", Self::NAME)).with_help(
+            "ids and further columns are read from Parquet and Arrow: write them there; ids alone can be a file for --ids",
+        ))
+    }
 }
 
 /// [`Format::open`] without the associated constants.
@@ -133,11 +156,21 @@ pub trait OpenFormat: fmt::Debug + Send + Sync {
     /// # Errors
     /// As [`Format::open`]; the file is always named.
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error>;
+
+    /// As [`Format::open_columns`].
+    ///
+    /// # Errors
+    /// As [`Format::open_columns`]; the file is always named.
+    fn open_columns(&self, input: &Input) -> Result<Box<dyn Dataset>, Error>;
 }
 
 impl<T: Format> OpenFormat for T {
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
         Format::open(self, input).map_err(|error| error.in_file(&input.path))
+    }
+
+    fn open_columns(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
+        Format::open_columns(self, input).map_err(|error| error.in_file(&input.path))
     }
 }
 

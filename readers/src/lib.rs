@@ -27,10 +27,12 @@
 #![deny(unsafe_code)]
 
 mod batch;
+mod concat;
 pub mod conformance;
 mod dataset;
 mod dtype;
 mod error;
+mod files;
 mod format;
 pub mod formats;
 #[cfg(feature = "parquet")]
@@ -38,21 +40,28 @@ pub mod formats;
 pub mod internals;
 mod metric;
 mod mmap;
+mod parked;
+mod parts;
 mod pool;
 mod probe;
+mod rows_of;
 mod source;
 mod unpack;
+mod zip_rows;
 
-pub use batch::{Batch, Ids, Origin};
+pub use batch::{Batch, IdType, Ids, Origin};
+pub use concat::{Concat, Opener};
 pub use dataset::{Batches, Dataset, DatasetInfo, Matrix, Piece, Rows, Scan};
 pub use dtype::{ByteOrder, DType, Unrepresentable, widen};
 pub use error::{Error, ErrorKind, Position};
+pub use files::files_called;
 pub use format::{Format, FormatDescriptor, Input, OpenFormat, format_called, formats};
 pub use metric::{Metric, UnknownMetric};
 pub use pool::BufferPool;
 pub use probe::{Detected, Probe, Score, check_named, detect};
 pub use source::{Io, Source};
 pub use unpack::Unpacked;
+pub use zip_rows::Zip;
 
 /// The Arrow types that batches are made of, so that a plugin needs no Arrow of its own.
 pub use {arrow_array, arrow_buffer, arrow_schema};
@@ -63,11 +72,30 @@ pub use inventory as __inventory;
 /// The most values that one vector may have. Nobody's embeddings come near it; a larger number is a misread header.
 pub const MAX_DIM: usize = 65_536;
 
-/// Unpacks a file if it is packed, detects its format and opens it with that format's defaults.
+/// Opens a file, or all files that match a pattern, as one dataset: each is unpacked if it is packed, its format detected and
+/// opened with that format's defaults.
 ///
 /// # Errors
-/// As [`Input::unpacked`], [`detect`] and [`Format::open`].
+/// As [`files_called`], [`Input::unpacked`], [`detect`], [`Format::open`] and [`Concat::push`].
 pub fn open(input: &Input) -> Result<Box<dyn Dataset>, Error> {
+    if input.unpacked.is_some() {
+        return open_file(input);
+    }
+    let files = files_called(std::path::Path::new(""), &input.path)?;
+    let mut all = Concat::of(files.len());
+    for path in files {
+        let mut input = Input { path, ..input.clone() };
+        if input.path == std::path::Path::new("-") {
+            // It cannot be read again.
+            input = input.unpacked()?;
+        }
+        let open = move || open_file(&input);
+        all.push(open()?, Some(Box::new(open)))?;
+    }
+    all.finish()
+}
+
+fn open_file(input: &Input) -> Result<Box<dyn Dataset>, Error> {
     let input = input.clone().unpacked()?;
     detect(&input)?.format.with_defaults()?.open(&input)
 }

@@ -69,7 +69,7 @@ impl Source {
     ///
     /// # Errors
     /// I/O errors.
-    pub(crate) fn of_file(path: &Path, file: File, io: Io) -> Result<Self, Error> {
+    pub fn of_file(path: &Path, file: File, io: Io) -> Result<Self, Error> {
         let metadata = file.metadata().map_err(|e| Error::io("read the size", e))?;
         let len = metadata.len();
         let map = match io {

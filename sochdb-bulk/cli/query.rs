@@ -8,7 +8,10 @@ use index::file::Corrupt;
 use index::{Hit, Index};
 use rayon::prelude::*;
 use readers::formats::npy_header;
-use readers::{Batch, BufferPool, Dataset, FormatDescriptor, Input, Position, Scan, check_named, detect};
+use readers::{
+    Batch, BufferPool, Concat, Dataset, FormatDescriptor, Input, Opener, Position, Scan, check_named, detect,
+    files_called,
+};
 use serde::Serialize;
 
 use super::info::open_failure;
@@ -29,9 +32,10 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "FILE")]
     index: PathBuf,
 
-    /// File of query vectors, in any format, also packed; bare f32 has the index's dimension. `-` is standard input
-    #[arg(short, long, value_name = "FILE")]
-    query: PathBuf,
+    /// File of query vectors, in any format, also packed; bare f32 has the index's dimension. `-` is standard input. A
+    /// pattern in quotes is all files that match; may be given several times
+    #[arg(short, long, value_name = "FILE", required = true)]
+    query: Vec<PathBuf>,
 
     /// Format of the query file (told from its content and name where it is not given)
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
@@ -108,18 +112,21 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
 #[expect(clippy::cast_precision_loss, reason = "rates and means, of less than 2^53 things")]
 fn search(args: &Args, stats: &mut Stats) -> Result<Report, Failure> {
     let on_stdout = is_stdio(&args.output).then_some("hits");
-    stats.keep_off(&[args.output.clone(), args.index.clone(), args.query.clone()], on_stdout)?;
+    let query_files = query_files(args)?;
+    let mut files = query_files.clone();
+    files.extend([args.output.clone(), args.index.clone()]);
+    stats.keep_off(&files, on_stdout)?;
     if args.format == Format::Npy && is_stdio(&args.output) {
         stdout::refuse_terminal("a .npy file")?;
     }
     if !is_stdio(&args.output) {
         check_target(&args.output)?;
-        check_not_input(&args.output, [&args.index, &args.query])?;
+        check_not_input(&args.output, query_files.iter().chain([&args.index]))?;
     }
     let start = Instant::now();
     let index = Index::open(&args.index).map_err(|e| open_failure(&args.index, &e))?;
     let open_secs = start.elapsed().as_secs_f64();
-    let dataset = open_queries(args, index.dim())?;
+    let dataset = open_queries(args, query_files, index.dim())?;
     stats.keep_off(&dataset.info().files, None)?;
     if !is_stdio(&args.output) {
         check_not_input(&args.output, &dataset.info().files)?;
@@ -177,9 +184,33 @@ fn search_all(index: &Index, queries: &[f32], args: &Args) -> Result<(Vec<Vec<Hi
     Ok((chunks.into_iter().flat_map(|(hits, _)| hits).collect(), distances))
 }
 
-fn open_queries(args: &Args, dim: usize) -> Result<Box<dyn Dataset>, Failure> {
+/// The files of queries, all that match where a pattern was given.
+fn query_files(args: &Args) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for name in &args.query {
+        if is_stdio(name) && files.contains(name) {
+            return Err(Failure::refused("expected standard input once, found it twice")
+                .with_help("save one of the two to a file"));
+        }
+        files.extend(files_called(Path::new(""), name)?);
+    }
+    Ok(files)
+}
+
+fn open_queries(args: &Args, files: Vec<PathBuf>, dim: usize) -> Result<Box<dyn Dataset>, Failure> {
+    let mut all = Concat::of(files.len());
+    for file in files {
+        let (dataset, again) = open_query_file(args, &file, dim)?;
+        all.push(dataset, Some(again))?;
+    }
+    Ok(all.finish()?)
+}
+
+/// A file of queries, and what opens it again.
+fn open_query_file(args: &Args, file: &Path, dim: usize) -> Result<(Box<dyn Dataset>, Opener), Failure> {
     // Bare f32 relies on the index's dimension; a format that knows its own is compared below, in better words.
-    let bare = Input { own_ids: false, ..Input::new(&args.query) }.unpacked()?;
+    let packed = Input { own_ids: false, ..Input::new(file) };
+    let bare = packed.clone().unpacked()?;
     let with_dim = Input { dim: Some(dim), ..bare.clone() };
     let format = match args.query_format {
         Some(format) => {
@@ -208,7 +239,10 @@ fn open_queries(args: &Args, dim: usize) -> Result<Box<dyn Dataset>, Failure> {
             format!("{} was built from vectors of dimension {dim}: use the same model", args.index.display());
         return Err(Failure::refused(message).with_help(help));
     }
-    Ok(opener.open(&with_dim)?)
+    let dataset = opener.open(&with_dim)?;
+    // Standard input stays unpacked, since it cannot be read again.
+    let input = if is_stdio(file) { with_dim } else { Input { dim: Some(dim), ..packed } };
+    Ok((dataset, Box::new(move || opener.open(&input.clone().unpacked()?))))
 }
 
 /// All queries, row by row: each checked as vectors for an index are.

@@ -19,9 +19,14 @@ use crate::stages::Dropped;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Input")]
 pub(super) struct InputArgs {
-    /// Input vector file, also packed by gzip or zstd; `-` is standard input
-    #[arg(short, long, value_name = "FILE")]
-    pub(super) input: PathBuf,
+    /// Input vector file, also packed by gzip or zstd; `-` is standard input. A pattern in quotes ('shards/*.npy') is all
+    /// files that match, in natural order; may be given several times, and all files are one input
+    #[arg(short, long, value_name = "FILE", required = true)]
+    input: Vec<PathBuf>,
+
+    /// File or files of the ids and further columns of the same rows, where they are not beside the vectors: Parquet or Arrow
+    #[arg(long, value_name = "FILE")]
+    columns_from: Vec<PathBuf>,
 
     /// Vector dimension (read from the file or its sidecar where that has it; must agree)
     #[arg(short, long, value_name = "DIM", value_parser = clap::value_parser!(u32).range(1..=readers::MAX_DIM as i64))]
@@ -31,7 +36,7 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "NAME")]
     vector_column: Option<String>,
 
-    /// Column of the ids, for formats with columns
+    /// Column of the ids, for formats with columns; of --columns-from, if that is given
     #[arg(long, value_name = "NAME")]
     id_column: Option<String>,
 
@@ -133,14 +138,17 @@ pub(super) fn source_table(
     if let Some(format) = format {
         source.insert("type".to_owned(), format.name.into());
     }
-    source.insert("path".to_owned(), path_value(&input.input)?);
+    put_paths(&mut source, &input.input)?;
     if let Some(dim) = input.dimension {
         source.insert("dim".to_owned(), i64::from(dim).into());
     }
-    for (key, name) in [("vector_column", &input.vector_column), ("id_column", &input.id_column)] {
-        if let Some(name) = name {
-            source.insert(key.to_owned(), name.as_str().into());
-        }
+    let mut columns = Table::new();
+    let with_ids = if input.columns_from.is_empty() { &mut source } else { &mut columns };
+    if let Some(name) = &input.id_column {
+        with_ids.insert("id_column".to_owned(), name.as_str().into());
+    }
+    if let Some(name) = &input.vector_column {
+        source.insert("vector_column".to_owned(), name.as_str().into());
     }
     if let Some(rows) = &input.rows {
         source.insert("rows".to_owned(), rows.as_str().into());
@@ -153,7 +161,22 @@ pub(super) fn source_table(
         Io::Mmap => source.insert("io".to_owned(), "mmap".into()),
         Io::Read => source.insert("io".to_owned(), "read".into()),
     };
+    if !input.columns_from.is_empty() {
+        put_paths(&mut columns, &input.columns_from)?;
+        source.insert("columns".to_owned(), columns.into());
+    }
     Ok(source)
+}
+
+/// `path` or `paths` of a table.
+fn put_paths(table: &mut Table, paths: &[PathBuf]) -> Result<(), Failure> {
+    let mut values = paths.iter().map(|path| path_value(path)).collect::<Result<Vec<_>, _>>()?;
+    if let [_] = values.as_slice() {
+        table.extend(values.pop().map(|path| ("path".to_owned(), path)));
+    } else {
+        table.insert("paths".to_owned(), values.into());
+    }
+    Ok(())
 }
 
 /// Puts the tables of a command together, and prints them or runs them. The text that is printed is the text that is
@@ -215,6 +238,9 @@ pub(super) fn run_pipeline(
     for step in &report.steps {
         for dropped in &step.dropped {
             say(Verbosity::Normal, verbosity, &left_out(&step.r#type, dropped));
+        }
+        for note in &step.notes {
+            say(Verbosity::Normal, verbosity, &format!("{}: {note}", step.r#type));
         }
     }
     say(Verbosity::Normal, verbosity, &summary(&report));
@@ -278,14 +304,19 @@ fn summary(report: &Report) -> String {
     let rows = format!("{} rows x {}", units::count(report.rows), report.dim);
     let rate = report.rows as f64 / report.elapsed_secs.max(1e-9);
     let time = format!("{} ({} rows/s)", units::seconds(report.elapsed_secs), units::count(rate as u64));
-    let Some(output) = report.outputs.first() else { return format!("read {rows} in {time}") };
+    let (of_sink, of_stages): (Vec<_>, Vec<_>) =
+        report.outputs.iter().partition(|output| output.stage.is_none());
+    let Some((output, others)) = of_sink.split_first() else {
+        let others: String = of_stages.iter().map(|other| format!("; {}", other.path.display())).collect();
+        return format!("read {rows} in {time}{others}");
+    };
     let mut line = format!("wrote {}: {rows}", output.path.display());
     if let Some(metric) = output.details.get("metric").and_then(|metric| metric.as_str()) {
         let number = |name| output.details.get(name).and_then(serde_json::Value::as_u64).unwrap_or_default();
         line += &format!(", {metric}, M {}, ef_construction {}", number("m"), number("ef_construction"));
     }
     line += &format!(", {} in {time}", units::bytes(output.size_bytes));
-    for other in &report.outputs[1..] {
+    for other in others.iter().chain(&of_stages) {
         line += &format!("; {}", other.path.display());
     }
     line

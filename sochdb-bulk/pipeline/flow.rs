@@ -1,6 +1,7 @@
 //! The stream of a run, as both executors see it.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use readers::{Batch, BufferPool, Dataset, Piece, Scan};
 use super::check;
 use super::monitoring::Monitoring;
 use crate::Failure;
-use crate::stages::Map;
+use crate::stages::{Map, NonFinite};
 
 /// Time that threads spend on one thing.
 #[derive(Debug, Default)]
@@ -32,8 +33,50 @@ impl Clock {
     }
 }
 
+/// The clocks of a run, over all its passes.
+#[derive(Debug, Clone)]
+pub(super) struct Clocks {
+    pub(super) source: Arc<Clock>,
+    pub(super) stages: Vec<Arc<Clock>>,
+    pub(super) sink: Arc<Clock>,
+}
+
+impl Clocks {
+    pub(super) fn new(stages: usize) -> Self {
+        let stages = (0..stages).map(|_| Arc::default()).collect();
+        Self { source: Arc::default(), stages, sink: Arc::default() }
+    }
+
+    /// Those of the stages from `first` on.
+    pub(super) fn from(&self, first: usize) -> Self {
+        Self { stages: self.stages[first..].to_vec(), ..self.clone() }
+    }
+}
+
+/// A stage's name, and what it does.
+pub(super) type NamedMap = (&'static str, Arc<dyn Map>);
+
+/// Where a pass looks for NaN and infinities.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Checks {
+    /// How many of its stages see them, before the check.
+    unchecked: usize,
+    /// How many of its first stages never fail.
+    unfailing: usize,
+}
+
+impl Checks {
+    /// For a pass that begins with the stage `first`, where `handling` is what each stage of the pipeline makes of them.
+    pub(super) fn new(handling: &[NonFinite], first: usize) -> Self {
+        let leading =
+            |stages: &[NonFinite], least| stages.iter().take_while(|&&stage| stage >= least).count();
+        let unchecked = leading(handling, NonFinite::Handled).saturating_sub(first);
+        Self { unchecked, unfailing: leading(&handling[first..], NonFinite::Passed) }
+    }
+}
+
 /// How many stages take batches in any order: those before the first that needs order.
-pub(super) fn unordered(stages: &[(&'static str, Box<dyn Map>)]) -> usize {
+pub(super) fn unordered(stages: &[NamedMap]) -> usize {
     stages.iter().position(|(_, stage)| stage.needs_order()).unwrap_or(stages.len())
 }
 
@@ -41,27 +84,25 @@ pub(super) fn unordered(stages: &[(&'static str, Box<dyn Map>)]) -> usize {
 pub(super) struct Flow<'a> {
     dataset: &'a dyn Dataset,
     pub(super) scan: &'a Scan,
-    stages: &'a [(&'static str, Box<dyn Map>)],
+    stages: &'a [NamedMap],
     pool: BufferPool,
-    /// How many of the stages see NaN and infinities, before the check.
-    unchecked: usize,
-    /// How many of the first stages never fail.
-    unfailing: usize,
+    checks: Checks,
     /// How many of the stages take batches in any order.
     unordered: usize,
     monitoring: &'a Monitoring,
     rows: AtomicU64,
-    pub(super) source_clock: Clock,
-    pub(super) stage_clocks: Vec<Clock>,
-    pub(super) sink_clock: Clock,
+    source_clock: Arc<Clock>,
+    stage_clocks: Vec<Arc<Clock>>,
+    pub(super) sink_clock: Arc<Clock>,
 }
 
 impl<'a> Flow<'a> {
     pub(super) fn new(
         dataset: &'a dyn Dataset,
         scan: &'a Scan,
-        stages: &'a [(&'static str, Box<dyn Map>)],
-        (unchecked, unfailing): (usize, usize),
+        stages: &'a [NamedMap],
+        checks: Checks,
+        clocks: &Clocks,
         monitoring: &'a Monitoring,
     ) -> Self {
         Self {
@@ -69,14 +110,13 @@ impl<'a> Flow<'a> {
             scan,
             stages,
             pool: BufferPool::new(),
-            unchecked,
-            unfailing,
+            checks,
             unordered: unordered(stages),
             monitoring,
             rows: AtomicU64::new(0),
-            source_clock: Clock::default(),
-            stage_clocks: stages.iter().map(|_| Clock::default()).collect(),
-            sink_clock: Clock::default(),
+            source_clock: Arc::clone(&clocks.source),
+            stage_clocks: clocks.stages.clone(),
+            sink_clock: Arc::clone(&clocks.sink),
         }
     }
 
@@ -89,7 +129,12 @@ impl<'a> Flow<'a> {
         &'b self,
         piece: &Piece,
     ) -> Result<impl Iterator<Item = Result<Batch, Failure>> + 'b, Failure> {
-        let mut batches = self.source_clock.time(|| self.dataset.read(self.scan, piece, &self.pool))?;
+        let batches = self.source_clock.time(|| self.dataset.read(self.scan, piece, &self.pool));
+        if batches.is_err() {
+            // A file that is unpacked just now is given up when it is time to stop.
+            self.monitoring.cancel.check()?;
+        }
+        let mut batches = batches?;
         Ok(std::iter::from_fn(move || {
             loop {
                 if let Err(stopped) = self.monitoring.cancel.check() {
@@ -117,14 +162,19 @@ impl<'a> Flow<'a> {
     /// Whether no further row will come to the sink, and none that is left to read could be the reason of a failure: how
     /// many rows were read too many depends on the size of the batches.
     pub(super) fn is_full(&self) -> bool {
-        let unfailing = self.stages[..self.unfailing].iter().skip(self.unordered);
+        // A pass may end before the stages that never fail do.
+        let unfailing = self.stages.iter().take(self.checks.unfailing).skip(self.unordered);
         unfailing.into_iter().any(|(_, stage)| stage.is_full())
     }
 
     /// A batch through some stages; nothing if no row is left. The check is behind the unchecked stages.
     fn through(&self, stages: Range<usize>, mut batch: Batch) -> Result<Option<Batch>, Failure> {
         let check = |done: usize, batch: &Batch| -> Result<(), Failure> {
-            if done == self.unchecked { self.source_clock.time(|| check::all_finite(batch)) } else { Ok(()) }
+            if done == self.checks.unchecked {
+                self.source_clock.time(|| check::all_finite(batch))
+            } else {
+                Ok(())
+            }
         };
         if stages.start == 0 {
             check(0, &batch)?;

@@ -8,23 +8,26 @@ use readers::Batch;
 
 use super::flow::Flow;
 use crate::Failure;
-use crate::sinks::OrderedWriter;
 
 /// Batches that may wait for the consumer, for each worker.
 const WAITING_A_WORKER: usize = 2;
 
-/// Runs the flow into a sink that takes rows in order.
+/// Runs the flow into what takes rows in order.
 ///
 /// What waits is bounded: a worker that is ahead of the consumer stops when `WAITING_A_WORKER` batches a worker wait,
 /// unless its piece is the one that the consumer is at and nothing of that is ready. So there is no deadlock, and memory does
 /// not grow with the file.
-pub(super) fn run(flow: &Flow<'_>, threads: usize, writer: &mut dyn OrderedWriter) -> Result<u64, Failure> {
+pub(super) fn run(
+    flow: &Flow<'_>,
+    threads: usize,
+    take: &mut dyn FnMut(&Batch) -> Result<(), Failure>,
+) -> Result<u64, Failure> {
     let pieces = flow.pieces();
     let workers = threads.saturating_sub(1).min(pieces.len());
     if workers == 0 {
         for piece in &pieces {
             for batch in flow.batches(piece)? {
-                append(flow, writer, batch?)?;
+                append(flow, take, batch?)?;
                 if flow.is_full() {
                     return Ok(flow.rows_done());
                 }
@@ -56,7 +59,7 @@ pub(super) fn run(flow: &Flow<'_>, threads: usize, writer: &mut dyn OrderedWrite
         let _guard = CloseOnPanic(&belt);
         let consumed = (|| {
             while let Some(batch) = belt.take() {
-                append(flow, writer, batch?)?;
+                append(flow, take, batch?)?;
                 if flow.is_full() {
                     break;
                 }
@@ -68,10 +71,14 @@ pub(super) fn run(flow: &Flow<'_>, threads: usize, writer: &mut dyn OrderedWrite
     })
 }
 
-/// The next batch in order, through the stages that are left and into the sink.
-fn append(flow: &Flow<'_>, writer: &mut dyn OrderedWriter, batch: Batch) -> Result<(), Failure> {
+/// The next batch in order, through the stages that are left.
+fn append(
+    flow: &Flow<'_>,
+    take: &mut dyn FnMut(&Batch) -> Result<(), Failure>,
+    batch: Batch,
+) -> Result<(), Failure> {
     let Some(batch) = flow.in_order(batch)? else { return Ok(()) };
-    flow.sink_clock.time(|| writer.append(&batch))?;
+    take(&batch)?;
     flow.done(batch);
     Ok(())
 }
@@ -196,7 +203,7 @@ mod tests {
 
     use super::*;
     use crate::pipeline::Monitoring;
-    use crate::sinks::{Finish, Finished};
+    use crate::pipeline::flow::{Checks, Clocks};
 
     /// Rows that are their own numbers, in pieces of several batches; one row may be missing, in one of two ways.
     #[derive(Debug)]
@@ -214,7 +221,7 @@ mod tests {
                 dim: 1,
                 dtype: DType::F32,
                 metric: None,
-                has_ids: false,
+                ids: None,
                 payload: None,
                 files: Vec::new(),
                 size_bytes: 4000,
@@ -255,29 +262,17 @@ mod tests {
         }
     }
 
-    /// Keeps what comes, slowly, until it has enough.
-    struct Slow {
-        taken: Vec<u64>,
-        enough: usize,
-    }
-
-    impl OrderedWriter for Slow {
-        fn append(&mut self, batch: &Batch) -> Result<(), Failure> {
-            self.taken.extend(batch.row_range());
-            std::thread::yield_now();
-            if self.taken.len() < self.enough { Ok(()) } else { Err(Failure::failed("enough")) }
-        }
-
-        fn finish(self: Box<Self>, _: &Finish<'_>) -> Result<Finished, Failure> {
-            Err(Failure::failed("not asked for"))
-        }
-    }
-
+    /// Keeps what comes, slowly, until there is enough.
     fn run_with(dataset: &Counting, threads: usize, enough: usize) -> (Result<u64, Failure>, Vec<u64>) {
         let (scan, monitoring) = (Scan { rows: 0..1000, batch_rows: 7 }, Monitoring::silent());
-        let mut writer = Slow { taken: Vec::new(), enough };
-        let outcome = run(&Flow::new(dataset, &scan, &[], (0, 0), &monitoring), threads, &mut writer);
-        (outcome, writer.taken)
+        let mut taken = Vec::new();
+        let flow = Flow::new(dataset, &scan, &[], Checks::default(), &Clocks::new(0), &monitoring);
+        let outcome = run(&flow, threads, &mut |batch| {
+            taken.extend(batch.row_range());
+            std::thread::yield_now();
+            if taken.len() < enough { Ok(()) } else { Err(Failure::failed("enough")) }
+        });
+        (outcome, taken)
     }
 
     #[test]

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use readers::{Dataset, Detected, Rows, Scan, check_named, detect};
+use readers::{Dataset, DatasetInfo, IdType, Rows, Scan};
 
+use super::open::{Opened, Wanted, open};
+use super::passes::{Planned, note};
 use super::run::threads_or_all;
-use super::spec::{Source, is_stdio};
 use super::{Cancel, IfExists, Pipeline, StreamInfo};
 use crate::Failure;
 use crate::output::atomic::{check_not_input, check_target, is_same_place};
 use crate::sinks::AnySink;
-use crate::stages::{Map, NonFinite};
+use crate::stages::NonFinite;
 
 /// About so many bytes of values make a batch where nobody says how many rows: large enough that the work on a batch
 /// outweighs passing it on, small enough to stay in a core's cache.
@@ -22,16 +23,17 @@ const MAX_BATCH_BYTES: usize = 64 << 20;
 /// Batches in flight for each thread: the one it works on and those that may wait behind it.
 const BATCHES_A_THREAD: u64 = 4;
 
+/// What is kept of each of several files: its name, its options, what its header said.
+const FILE_BYTES: u64 = 4096;
+
 /// A pipeline that fits its input, ready to run.
 pub struct Plan {
     pub(super) name: Option<String>,
     pub(super) dataset: Box<dyn Dataset>,
     pub(super) scan: Scan,
-    pub(super) stages: Vec<(&'static str, Box<dyn Map>)>,
-    /// How many of the stages see NaN and infinities, before the check.
-    pub(super) unchecked: usize,
-    /// How many of the first stages never fail.
-    pub(super) unfailing: usize,
+    pub(super) stages: Vec<Planned>,
+    /// What each stage makes of NaN and infinities.
+    pub(super) handling: Vec<NonFinite>,
     pub(super) sink: Box<dyn AnySink>,
     pub(super) output: StreamInfo,
     pub(super) recipe: String,
@@ -45,38 +47,21 @@ pub struct Plan {
 
 impl Plan {
     pub(super) fn new(pipeline: Pipeline, cancel: &Cancel) -> Result<Self, Failure> {
-        let Pipeline { text, name, run, source, stages, mut sink, sink_span } = pipeline;
+        let Pipeline { text, name, run, sources, stages, mut sink, sink_span } = pipeline;
         let threads = threads_or_all(run.threads);
 
         let own_ids = !stages.iter().any(|(stage, _)| stage.replaces_ids());
-        let input = source.input(&text, own_ids)?;
-        if is_stdio(&input.path) && text.is_standard_input() {
-            return Err(text
-                .refuse(source.span(), "the pipeline itself is on standard input, so the vectors cannot be")
-                .with_help("save one of the two to a file"));
-        }
-        let unpacked = input.unpacked_unless(&|| cancel.is_set());
-        cancel.check()?;
-        let input = unpacked?;
-        let (format, reason) = match source.format {
-            Some(format) => {
-                check_named(format, &input)?;
-                (format, "it was named".into())
-            }
-            None => {
-                let Detected { format, reason } = detect(&input)?;
-                (format, reason)
-            }
-        };
-        let dataset = Source::opener(&text, format)?.open(&input)?;
+        let payload = sink.keeps_payload() || stages.iter().any(|(stage, _)| stage.reads_payload());
+        let Opened { dataset, name: source_name, ids_name, mut notes, formats, column_formats } =
+            open(&text, &sources, Wanted { ids: own_ids, payload }, cancel)?;
         let info = dataset.info();
-        let mut notes: Vec<String> = (input.note().iter().chain(&info.notes))
-            .map(|note| format!("{}: {note}", input.path.display()))
-            .collect();
 
+        // Of several sources all rows are wanted.
+        let source = &sources[0];
         let (first, end) = source.rows(&text)?;
-        let scan_rows = wanted_rows(info.rows, first, end, source.common.limit).map_err(|message| {
-            text.refuse(source.span(), &format!("{}: {message}", input.path.display())).with_help(
+        let scan_rows = wanted_rows(info.rows, first, end, source.limit()).map_err(|message| {
+            let message = format!("{}: {message}", source_name.display());
+            text.refuse(source.vectors.span.clone(), &message).with_help(
                 "rows are counted from 0, and the end is the row behind the last: `0..10` are ten rows",
             )
         })?;
@@ -89,32 +74,37 @@ impl Plan {
         };
         let scan = Scan { rows: scan_rows, batch_rows };
 
-        let mut stream = StreamInfo::of_source(&input.path, info, rows, scan.rows.start);
-        let mut maps = Vec::new();
+        let mut stream = StreamInfo::of_source(&source_name, &*dataset, rows, scan.rows.start);
+        stream.ids_file = ids_name.map(|name| name.as_path().into());
+        let mut planned: Vec<Planned> = Vec::new();
+        let mut stage_outputs = Vec::new();
         let mut inputs = info.files.clone();
         inputs.extend(text.file().map(Path::to_path_buf));
         let mut recipe_stages = Vec::new();
         let mut stage_bytes = 0u64;
-        for (stage, span) in &stages {
+        let handling = stages.iter().map(|(stage, _)| stage.non_finite()).collect();
+        for (stage, span) in stages {
             inputs.extend(stage.inputs());
+            stage_outputs.extend(stage.outputs());
             recipe_stages.push(toml::Value::Table(stage.recipe()));
             stage_bytes = stage_bytes.saturating_add(stage.memory_bytes(&stream));
-            let (output, map) = stage.build(&stream).map_err(|e| text.locate(span.clone(), e))?;
-            stream = output;
-            maps.push((stage.name(), map));
+            let (output, action) = stage.build(&stream).map_err(|e| text.locate(span, e))?;
+            notes.extend(note(&*stage, &action));
+            let input = std::mem::replace(&mut stream, output);
+            planned.push(Planned { stage, input, action });
         }
-        let leading =
-            |other: NonFinite| stages.iter().take_while(|(stage, _)| stage.non_finite() >= other).count();
-        let (unchecked, unfailing) = (leading(NonFinite::Handled), leading(NonFinite::Passed));
         let sink_plan = sink.plan(&stream, threads).map_err(|e| text.locate(sink_span, e))?;
         notes.extend(sink_plan.notes.iter().cloned());
         let mut memory = sink_plan.memory;
         memory.push(("source", dataset.memory_bytes(&scan, threads)));
         memory.push(("stages", stage_bytes));
-        memory.push(("stream", stream_bytes(&scan, info.dim.max(stream.dim), threads, maps.len())));
+        memory.push(("files", info.files.len().saturating_sub(1) as u64 * FILE_BYTES));
+        let row_bytes = info.dim.max(stream.dim) as u64 * 4 + 8 + text_bytes(info);
+        memory.push(("stream", stream_bytes(&scan, row_bytes, threads, planned.len())));
         memory.retain(|&(_, bytes)| bytes > 0);
 
-        let outputs = sink.outputs(&stream);
+        // The sink's first: that is what a person calls the output.
+        let outputs = [sink.outputs(&stream), stage_outputs].concat();
         for (i, output) in outputs.iter().enumerate() {
             check_target(output)?;
             check_not_input(output, &inputs)?;
@@ -124,14 +114,13 @@ impl Plan {
             }
         }
         let skipped = existing(&outputs, run.if_exists)?;
-        let recipe = recipe(format.name, info.dim, &scan, info.rows, recipe_stages, &*sink);
-        notes.push(format!("{}: read as {} ({reason})", input.path.display(), format.name));
+        let formats = [formats, column_formats];
+        let recipe = recipe(formats, info.dim, &scan, info.rows, recipe_stages, &*sink);
         Ok(Self {
             name,
             scan,
-            stages: maps,
-            unchecked,
-            unfailing,
+            stages: planned,
+            handling,
             sink,
             output: stream,
             recipe,
@@ -178,11 +167,11 @@ impl Plan {
 
 /// A bound of the memory of the stream itself: the batches in flight with their ids, once more for every stage that may
 /// change them, the list of pieces, and what any process needs.
-fn stream_bytes(scan: &Scan, dim: usize, threads: usize, stages: usize) -> u64 {
+fn stream_bytes(scan: &Scan, row_bytes: u64, threads: usize, stages: usize) -> u64 {
     const PROCESS_BYTES: u64 = 6 << 20;
     let rows = scan.rows.end - scan.rows.start;
     let batch_rows = rows.min(scan.batch_rows as u64);
-    let batch_bytes = batch_rows.saturating_mul(dim as u64 * 4 + 8);
+    let batch_bytes = batch_rows.saturating_mul(row_bytes);
     let batches = threads as u64 * BATCHES_A_THREAD * (1 + stages as u64);
     let pieces = match rows.div_ceil(scan.batch_rows as u64) {
         // A stream of unknown length is one piece.
@@ -193,6 +182,14 @@ fn stream_bytes(scan: &Scan, dim: usize, threads: usize, stages: usize) -> u64 {
         .saturating_mul(batch_bytes)
         .saturating_add(pieces.saturating_mul(16))
         .saturating_add(PROCESS_BYTES)
+}
+
+/// What a row has besides vector and number, on average: texts and further columns are no larger than they are in a file
+/// that is not compressed.
+fn text_bytes(info: &DatasetInfo) -> u64 {
+    let carries = info.payload.is_some() || info.ids == Some(IdType::Text);
+    let rows = info.rows.exact().unwrap_or_default().max(1);
+    if carries { info.size_bytes.div_ceil(rows) } else { 0 }
 }
 
 /// The rows to read, as numbers of the dataset.
@@ -228,9 +225,10 @@ fn existing(outputs: &[PathBuf], if_exists: IfExists) -> Result<Option<PathBuf>,
     }
 }
 
-/// The pipeline as far as it decides the result, as TOML. No paths and nothing of how it is run.
+/// The pipeline as far as it decides the result, as TOML. No paths, not even how many, and nothing of how it is run. The
+/// formats are those of the vectors, and of columns in other files.
 fn recipe(
-    format: &str,
+    [formats, column_formats]: [Vec<&str>; 2],
     dim: usize,
     scan: &Scan,
     rows: Rows,
@@ -238,10 +236,18 @@ fn recipe(
     sink: &dyn AnySink,
 ) -> String {
     let mut source = toml::Table::new();
-    source.insert("type".to_owned(), format.into());
+    let kind = |formats: Vec<&str>| match formats.as_slice() {
+        [format] => toml::Value::from(*format),
+        _ => formats.into(),
+    };
+    source.insert("type".to_owned(), kind(formats));
     source.insert("dim".to_owned(), i64::try_from(dim).unwrap_or(i64::MAX).into());
     if rows != Rows::Exact(scan.rows.end) || scan.rows.start > 0 {
         source.insert("rows".to_owned(), format!("{}..{}", scan.rows.start, scan.rows.end).into());
+    }
+    if !column_formats.is_empty() {
+        let columns = toml::Table::from_iter([("type".to_owned(), kind(column_formats))]);
+        source.insert("columns".to_owned(), columns.into());
     }
     let mut table = toml::Table::new();
     table.insert("version".to_owned(), 1.into());

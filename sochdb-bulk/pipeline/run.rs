@@ -7,7 +7,8 @@ use readers::Matrix;
 use readers::arrow_buffer::ScalarBuffer;
 use serde::Serialize;
 
-use super::flow::{Clock, Flow, unordered};
+use super::flow::{Clock, Clocks, NamedMap, unordered};
+use super::passes::{Way, begin};
 use super::{Monitoring, Plan, direct, ordered};
 use crate::Failure;
 use crate::sinks::{Finish, InOrder, SinkJob, Writer};
@@ -58,6 +59,12 @@ pub struct StepReport {
     /// Rows that a stage left out because something is wrong with them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<Dropped>,
+    /// What a person should hear of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// More, by the stage.
+    #[serde(flatten)]
+    pub details: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A file that was written.
@@ -69,6 +76,9 @@ pub struct OutputReport {
     pub r#type: &'static str,
     /// Its size.
     pub size_bytes: u64,
+    /// The stage that wrote it, if it was not the sink.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<&'static str>,
     /// More, by the sink.
     #[serde(flatten)]
     pub details: serde_json::Map<String, serde_json::Value>,
@@ -77,7 +87,7 @@ pub struct OutputReport {
 impl OutputReport {
     /// A file without more to say of it.
     pub fn new(path: &Path, r#type: &'static str, size_bytes: u64) -> Self {
-        Self { path: path.to_path_buf(), r#type, size_bytes, details: serde_json::Map::new() }
+        Self { path: path.to_path_buf(), r#type, size_bytes, stage: None, details: serde_json::Map::new() }
     }
 }
 
@@ -94,7 +104,7 @@ impl Plan {
     ///
     /// # Errors
     /// What went wrong. Older outputs are untouched then, and nothing is left behind.
-    pub fn run(self, monitoring: &Monitoring) -> Result<Report, Failure> {
+    pub fn run(mut self, monitoring: &Monitoring) -> Result<Report, Failure> {
         let start = Instant::now();
         let Monitoring { cancel, progress } = monitoring;
         let matrix = self.matrix();
@@ -118,37 +128,55 @@ impl Plan {
         if self.skipped.is_some() {
             return Ok(report);
         }
-        let flow =
-            Flow::new(&*self.dataset, &self.scan, &self.stages, (self.unchecked, self.unfailing), monitoring);
+        let clocks = Clocks::new(self.stages.len());
         let job = SinkJob { input: self.output.clone(), matrix, recipe: self.recipe.clone() };
         let mut writer = self.sink.open(job)?;
+        let way = Way {
+            dataset: &*self.dataset,
+            scan: &self.scan,
+            handling: &self.handling,
+            clocks: &clocks,
+            threads: self.threads,
+            monitoring,
+        };
+        let prepared = way.prepare(std::mem::take(&mut self.stages))?;
+        let left = &prepared.maps[prepared.first..];
+        begin(left)?;
+        let flow = way.flow(&prepared, left, prepared.first);
         // A row's place in the output is its number in the source only where no row is missing before it.
-        let needs_order = self.output.rows.exact().is_none()
-            || self.output.drops_rows
-            || unordered(&self.stages) < self.stages.len();
+        let needs_order =
+            self.output.rows.exact().is_none() || self.output.drops_rows || unordered(left) < left.len();
         if needs_order && let Writer::Positional(positional) = writer {
             writer = Writer::Ordered(Box::new(InOrder::new(positional)));
         }
-        progress.begin("reading", self.rows());
+        progress.begin("reading", self.output.rows.exact());
         let streamed = match &mut writer {
             Writer::Positional(writer) => direct::run(&flow, self.threads, &**writer),
-            Writer::Ordered(writer) => ordered::run(&flow, self.threads, &mut **writer),
+            Writer::Ordered(writer) => {
+                ordered::run(&flow, self.threads, &mut |batch| clocks.sink.time(|| writer.append(batch)))
+            }
         };
         let finished = streamed.and_then(|rows| {
             let finish = Finish { rows, threads: self.threads, cancel, progress };
             report.rows = rows;
-            flow.sink_clock.time(|| match writer {
+            clocks.sink.time(|| match writer {
                 Writer::Positional(writer) => writer.finish(&finish),
                 Writer::Ordered(writer) => writer.finish(&finish),
             })
         });
         progress.clear();
-        let finished = finished?;
+        let mut finished = finished?;
+        for (name, map) in &prepared.maps {
+            let Some(theirs) = map.finish()? else { continue };
+            finished.files.extend(theirs.files);
+            let of_stage = |output| OutputReport { stage: Some(name), ..output };
+            finished.outputs.extend(theirs.outputs.into_iter().map(of_stage));
+        }
         // The vectors may have been used in place until now: what somebody changed meanwhile is in the output.
         self.dataset.check_unchanged()?;
         let mut files = finished.files;
         for file in &mut files {
-            flow.sink_clock.time(|| file.prepare())?;
+            clocks.sink.time(|| file.prepare())?;
         }
         cancel.check()?;
         for file in files {
@@ -156,7 +184,7 @@ impl Plan {
         }
         report.outputs = finished.outputs;
         report.elapsed_secs = start.elapsed().as_secs_f64();
-        report.steps = self.step_reports(&flow);
+        report.steps = self.step_reports(&prepared.maps, &clocks);
         Ok(report)
     }
 
@@ -170,20 +198,24 @@ impl Plan {
         Some(Matrix { values, dim: all.dim })
     }
 
-    fn step_reports(&self, flow: &Flow<'_>) -> Vec<StepReport> {
+    fn step_reports(&self, maps: &[NamedMap], clocks: &Clocks) -> Vec<StepReport> {
         let step = |kind, name: &str, clock: &Clock| StepReport {
             r#type: name.to_owned(),
             kind,
             busy_secs: clock.secs(),
             dropped: Vec::new(),
+            notes: Vec::new(),
+            details: serde_json::Map::new(),
         };
-        let source = step("source", self.dataset.info().format, &flow.source_clock);
-        let stages = self.stages.iter().zip(&flow.stage_clocks);
+        let source = step("source", self.dataset.info().format, &clocks.source);
+        let stages = maps.iter().zip(&clocks.stages);
         let stages = stages.map(|((name, stage), clock)| StepReport {
             dropped: stage.dropped(),
+            notes: stage.notes(),
+            details: stage.details(),
             ..step("stage", name, clock)
         });
-        let sink = step("sink", self.sink.name(), &flow.sink_clock);
+        let sink = step("sink", self.sink.name(), &clocks.sink);
         std::iter::once(source).chain(stages).chain([sink]).collect()
     }
 }

@@ -3,13 +3,13 @@
 //! and forgets the places.)
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use readers::{FormatDescriptor, Input, Io, OpenFormat};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::source::{self, Source};
 use super::text::did_you_mean;
 use super::{Cancel, Plan, Text};
 use crate::Failure;
@@ -29,12 +29,6 @@ const TOP_LEVEL: [&str; 6] = ["version", "name", "run", "source", "stage", "sink
 
 /// Keys of `[run]`.
 const RUN: [&str; 3] = ["threads", "batch_rows", "if_exists"];
-
-/// Keys of `[source]` that every format has.
-const SOURCE: [&str; 6] = ["path", "dim", "rows", "limit", "io", "type"];
-
-/// The same for people, who know where `type` is.
-pub(crate) const SOURCE_OPTIONS: [&str; 5] = ["path", "dim", "rows", "limit", "io"];
 
 /// What to do about an output that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
@@ -72,30 +66,10 @@ pub struct Pipeline {
     pub name: Option<String>,
     /// How to run it.
     pub run: RunOptions,
-    pub(super) source: Source,
+    pub(super) sources: Vec<Source>,
     pub(super) stages: Stages,
     pub(super) sink: Box<dyn AnySink>,
     pub(super) sink_span: Range<usize>,
-}
-
-/// The `[source]` table.
-#[derive(Debug)]
-pub(super) struct Source {
-    pub(super) common: SourceOptions,
-    /// The format, where it is named.
-    pub(super) format: Option<&'static FormatDescriptor>,
-    pub(super) span: Range<usize>,
-}
-
-/// What every source has.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct SourceOptions {
-    pub(super) path: PathBuf,
-    dim: Option<Spanned<i64>>,
-    rows: Option<Spanned<String>>,
-    pub(super) limit: Option<u64>,
-    #[serde(default)]
-    io: Io,
 }
 
 impl Pipeline {
@@ -105,8 +79,8 @@ impl Pipeline {
     /// The first thing that is wrong, with its place.
     pub fn parse(text: Text) -> Result<Self, Failure> {
         let parsed = Parts::parse(&text)?;
-        let Parts { run, name, source, stages, sink, sink_span } = parsed;
-        Ok(Self { name, run, source, stages, sink, sink_span, text })
+        let Parts { run, name, sources, stages, sink, sink_span } = parsed;
+        Ok(Self { name, run, sources, stages, sink, sink_span, text })
     }
 
     /// Opens the inputs' headers and checks everything that can be checked before a byte is written.
@@ -127,7 +101,7 @@ impl Pipeline {
 struct Parts {
     name: Option<String>,
     run: RunOptions,
-    source: Source,
+    sources: Vec<Source>,
     stages: Stages,
     sink: Box<dyn AnySink>,
     sink_span: Range<usize>,
@@ -151,7 +125,7 @@ impl Parts {
             let help = format!("add a table `[{what}]` with `type` and `path`");
             text.refuse(span.clone(), &format!("there is no `[{what}]`")).with_help(help)
         };
-        let source = Source::parse(text, source.ok_or_else(|| missing("source"))?)?;
+        let sources = source::parse(text, source.ok_or_else(|| missing("source"))?)?;
         let stages = match stage {
             Some(stage) => parse_stages(text, stage)?,
             None => Vec::new(),
@@ -164,81 +138,7 @@ impl Parts {
         };
         let mut sink = step.read(text, descriptor.parse, descriptor.schema)?;
         sink.resolve_paths(&|path| text.resolve(path));
-        Ok(Self { name, run, source, stages, sink, sink_span })
-    }
-}
-
-impl Source {
-    fn parse(text: &Text, value: Spanned<DeValue<'_>>) -> Result<Self, Failure> {
-        let mut step = Step::parse(text, value)?;
-        let common_table = step.take(&SOURCE);
-        let common: SourceOptions = deserialize(text, common_table)?;
-        let format = match &step.kind {
-            None => None,
-            Some(kind) => match readers::format_called(kind.get_ref()) {
-                Some(format) => Some(format),
-                None => {
-                    let known: Vec<_> = readers::formats().iter().map(|format| format.name).collect();
-                    return Err(unknown_type(text, kind, "source", &known));
-                }
-            },
-        };
-        let source = Self { common, format, span: step.span.clone() };
-        source.dim(text)?;
-        source.rows(text)?;
-        if let Some(format) = format {
-            parse_options(text, step.options, format.parse, format.schema, &SOURCE)?;
-        }
-        Ok(source)
-    }
-
-    /// The reader of `format` with the options of the table. Which format reads them may only be known when the file was
-    /// looked at, so they are taken from the text once more.
-    pub(super) fn opener(text: &Text, format: &FormatDescriptor) -> Result<Box<dyn OpenFormat>, Failure> {
-        let table = DeTable::parse(text.as_str()).map_err(|e| text.refuse_toml(&e, 0..0))?;
-        let source = table.into_inner().remove("source");
-        let source = source.unwrap_or_else(|| Spanned::new(0..0, DeValue::Table(DeTable::new())));
-        let mut step = Step::parse(text, source)?;
-        step.take(&SOURCE);
-        parse_options(text, step.options, format.parse, format.schema, &SOURCE)
-    }
-
-    /// The input that readers open.
-    pub(super) fn input(&self, text: &Text, own_ids: bool) -> Result<Input, Failure> {
-        let path = text.resolve(&self.common.path);
-        Ok(Input { io: self.common.io, dim: self.dim(text)?, own_ids, ..Input::new(path) })
-    }
-
-    fn dim(&self, text: &Text) -> Result<Option<usize>, Failure> {
-        let Some(dim) = &self.common.dim else { return Ok(None) };
-        let fits = usize::try_from(*dim.get_ref()).ok().filter(|dim| (1..=readers::MAX_DIM).contains(dim));
-        fits.map(Some).ok_or_else(|| {
-            let message =
-                format!("expected a dimension from 1 to {}, found {}", readers::MAX_DIM, dim.get_ref());
-            text.refuse(dim.span(), &message)
-        })
-    }
-
-    /// The rows that are asked for: first, and end if there is one.
-    pub(super) fn rows(&self, text: &Text) -> Result<(u64, Option<u64>), Failure> {
-        let Some(rows) = &self.common.rows else { return Ok((0, None)) };
-        let number = |word: &str, default| match word.replace('_', "").as_str() {
-            "" => Some(default),
-            word => word.parse().ok().map(Some),
-        };
-        let parsed = rows.get_ref().split_once("..").and_then(|(first, end)| {
-            let (first, end) = (number(first.trim(), Some(0))??, number(end.trim(), None)?);
-            (end.is_none_or(|end| first <= end)).then_some((first, end))
-        });
-        parsed.ok_or_else(|| {
-            text.refuse(rows.span(), &format!("expected rows such as `0..1000`, found `{}`", rows.get_ref()))
-                .with_help("the first row, two dots, and the row behind the last; either may be left out")
-        })
-    }
-
-    /// Where the path stands in the text.
-    pub(super) fn span(&self) -> Range<usize> {
-        self.span.clone()
+        Ok(Self { name, run, sources, stages, sink, sink_span })
     }
 }
 
@@ -264,14 +164,14 @@ fn parse_stages(text: &Text, value: Spanned<DeValue<'_>>) -> Result<Stages, Fail
 }
 
 /// A table of the file, without its `type`.
-struct Step<'t> {
-    kind: Option<Spanned<String>>,
-    options: Spanned<DeValue<'t>>,
-    span: Range<usize>,
+pub(super) struct Step<'t> {
+    pub(super) kind: Option<Spanned<String>>,
+    pub(super) options: Spanned<DeValue<'t>>,
+    pub(super) span: Range<usize>,
 }
 
 impl<'t> Step<'t> {
-    fn parse(text: &Text, value: Spanned<DeValue<'t>>) -> Result<Self, Failure> {
+    pub(super) fn parse(text: &Text, value: Spanned<DeValue<'t>>) -> Result<Self, Failure> {
         let span = value.span();
         let DeValue::Table(table) = value.into_inner() else {
             return Err(text.refuse(span, "expected a table with `type` and options"));
@@ -288,7 +188,7 @@ impl<'t> Step<'t> {
     }
 
     /// Takes keys out of the table into one of their own.
-    fn take(&mut self, keys: &[&str]) -> Spanned<DeValue<'t>> {
+    pub(super) fn take(&mut self, keys: &[&str]) -> Spanned<DeValue<'t>> {
         let mut taken = DeTable::new();
         let span = self.options.span();
         if let DeValue::Table(table) = self.options.get_mut() {
@@ -319,7 +219,7 @@ impl<'t> Step<'t> {
 }
 
 /// Reads a plugin's options. An unknown one is answered with the known ones, which the plugin's schema lists.
-fn parse_options<T: ?Sized>(
+pub(super) fn parse_options<T: ?Sized>(
     text: &Text,
     options: Spanned<DeValue<'_>>,
     parse: for<'d> fn(ValueDeserializer<'d>) -> Result<Box<T>, toml::de::Error>,
@@ -343,7 +243,7 @@ fn parse_options<T: ?Sized>(
     parse(ValueDeserializer::from(options)).map_err(|e| text.refuse_toml(&e, span))
 }
 
-fn deserialize<T: serde::de::DeserializeOwned>(
+pub(super) fn deserialize<T: serde::de::DeserializeOwned>(
     text: &Text,
     value: Spanned<DeValue<'_>>,
 ) -> Result<T, Failure> {
@@ -391,7 +291,7 @@ fn parse_run(text: &Text, value: Spanned<DeValue<'_>>) -> Result<RunOptions, Fai
     Ok(run)
 }
 
-fn unknown_type(text: &Text, kind: &Spanned<String>, what: &str, known: &[&str]) -> Failure {
+pub(super) fn unknown_type(text: &Text, kind: &Spanned<String>, what: &str, known: &[&str]) -> Failure {
     let help = did_you_mean(kind.get_ref(), known, "known");
     text.refuse(kind.span(), &format!("unknown {what} `{}`", kind.get_ref())).with_help(help)
 }

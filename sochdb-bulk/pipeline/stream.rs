@@ -1,25 +1,60 @@
 //! What is known about a stream between two steps.
 
-use std::path::Path;
+use std::path::{Display, Path, PathBuf};
 use std::sync::Arc;
 
-use readers::arrow_schema::SchemaRef;
-use readers::{DatasetInfo, Metric, Rows};
+use readers::arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use readers::{Dataset, IdType, Metric, Rows};
 
 /// Where the ids of a stream come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdSource {
     /// They are the numbers of the rows in the source.
     RowNumbers,
-    /// They are given, one a row.
+    /// They are given, one number a row.
     Given,
+    /// They are given, one text a row.
+    Text,
+}
+
+/// The file or files of a source, for messages.
+#[derive(Debug, Clone)]
+pub struct SourceName {
+    name: Arc<Path>,
+    /// As [`Dataset::parts`].
+    parts: Arc<[(PathBuf, u64)]>,
+}
+
+impl SourceName {
+    /// The name of all of it.
+    pub fn display(&self) -> Display<'_> {
+        self.name.display()
+    }
+
+    /// That name, to be shared.
+    pub(crate) fn shared(&self) -> Arc<Path> {
+        Arc::clone(&self.name)
+    }
+
+    /// The file of a row of the source and its number there, where the source is several files.
+    pub fn place(&self, row: u64) -> Option<(&Path, u64)> {
+        let at = self.parts.partition_point(|&(_, first)| first <= row).checked_sub(1)?;
+        let (file, first) = self.parts.get(at)?;
+        Some((file, row - first))
+    }
+}
+
+impl From<&Path> for SourceName {
+    fn from(name: &Path) -> Self {
+        Self { name: name.into(), parts: Arc::new([]) }
+    }
 }
 
 /// What is known about the rows that go from one step of a pipeline to the next.
 #[derive(Debug, Clone)]
 pub struct StreamInfo {
-    /// The file that the rows come from, for messages.
-    pub source: Arc<Path>,
+    /// The file or files that the rows come from, for messages.
+    pub source: SourceName,
     /// How many rows.
     pub rows: Rows,
     /// A bound of the number of rows, where one is known.
@@ -27,6 +62,8 @@ pub struct StreamInfo {
     /// Whether rows of the source may have been left out, other than behind the last: the number of a row in the source then
     /// is not its position in the stream.
     pub drops_rows: bool,
+    /// Whether the rows have another order than in the source; [`StreamInfo::drops_rows`] then is true as well.
+    pub is_reordered: bool,
     /// The number that the first row has in the source.
     pub first_row: u64,
     /// How many rows the source has, whether they are all wanted or not.
@@ -47,17 +84,23 @@ pub struct StreamInfo {
 
 impl StreamInfo {
     /// The stream that comes out of a source, of the rows `rows`, beginning with `first_row`.
-    pub(crate) fn of_source(source: &Path, info: &DatasetInfo, rows: Rows, first_row: u64) -> Self {
+    pub(crate) fn of_source(name: &Path, dataset: &dyn Dataset, rows: Rows, first_row: u64) -> Self {
+        let info = dataset.info();
         Self {
-            source: source.into(),
+            source: SourceName { name: name.into(), parts: dataset.parts().into() },
             rows,
             rows_bound: rows.exact(),
             drops_rows: false,
+            is_reordered: false,
             first_row,
             source_rows: info.rows,
             dim: info.dim,
             metric: info.metric,
-            ids: if info.has_ids { IdSource::Given } else { IdSource::RowNumbers },
+            ids: match info.ids {
+                None => IdSource::RowNumbers,
+                Some(IdType::U64) => IdSource::Given,
+                Some(IdType::Text) => IdSource::Text,
+            },
             ids_file: None,
             payload: info.payload.clone(),
             values_untouched: true,
@@ -69,6 +112,11 @@ impl StreamInfo {
         self.ids == IdSource::RowNumbers && self.first_row == 0 && !self.drops_rows
     }
 
+    /// Whether the id of every row is its number in the source.
+    pub(crate) fn ids_are_row_numbers(&self) -> bool {
+        self.ids == IdSource::RowNumbers
+    }
+
     /// So many rows at most come, where that is known.
     pub fn most_rows(&self) -> Option<u64> {
         self.rows.exact().or(self.rows_bound)
@@ -78,5 +126,43 @@ impl StreamInfo {
     #[must_use]
     pub fn with_rows_dropped(self) -> Self {
         Self { rows: Rows::Unknown, rows_bound: self.most_rows(), drops_rows: true, ..self }
+    }
+
+    /// The stream behind a stage that gives the same rows in another order. Further columns then have plain types: no
+    /// dictionaries and no views.
+    #[must_use]
+    pub(crate) fn reordered(self) -> Self {
+        let payload = self.payload.map(|schema| {
+            let fields: Vec<Field> = (schema.fields().iter())
+                .map(|field| field.as_ref().clone().with_data_type(plain(field.data_type())))
+                .collect();
+            Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+        });
+        Self {
+            ids: IdSource::Given,
+            drops_rows: true,
+            is_reordered: true,
+            values_untouched: false,
+            payload,
+            ..self
+        }
+    }
+}
+
+/// The type that holds the same values written out. What dictionaries and views share with other batches depends on how
+/// the batches were cut.
+pub(crate) fn plain(kind: &DataType) -> DataType {
+    let inner = |field: &FieldRef| -> FieldRef {
+        Arc::new(field.as_ref().clone().with_data_type(plain(field.data_type())))
+    };
+    match kind {
+        DataType::Dictionary(_, values) => plain(values),
+        DataType::Utf8View => DataType::Utf8,
+        DataType::BinaryView => DataType::Binary,
+        DataType::List(field) => DataType::List(inner(field)),
+        DataType::LargeList(field) => DataType::LargeList(inner(field)),
+        DataType::FixedSizeList(field, size) => DataType::FixedSizeList(inner(field), *size),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
+        other => other.clone(),
     }
 }

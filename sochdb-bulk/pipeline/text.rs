@@ -68,6 +68,11 @@ impl Text {
         &self.text
     }
 
+    /// The folder in which its paths begin; empty for the current one.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// `path` as seen from the folder. `-` stays what it is.
     pub(crate) fn resolve(&self, path: &Path) -> PathBuf {
         if path == Path::new("-") { path.to_path_buf() } else { self.folder.join(path) }
@@ -142,7 +147,7 @@ pub(crate) fn did_you_mean(word: &str, known: &[&str], what: &str) -> String {
 }
 
 /// Words of other tools for ours.
-const SYNONYMS: [(&str, &str); 16] = [
+const SYNONYMS: [(&str, &str); 18] = [
     ("dimension", "dim"),
     ("dimensions", "dim"),
     ("dims", "dim"),
@@ -155,6 +160,8 @@ const SYNONYMS: [(&str, &str); 16] = [
     ("format", "type"),
     ("file", "path"),
     ("input", "path"),
+    ("files", "paths"),
+    ("inputs", "paths"),
     ("output", "path"),
     ("transform", "stage"),
     ("stages", "stage"),

@@ -19,8 +19,8 @@ use crate::pipeline::StreamInfo;
 /// Bytes of vectors in a record batch.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Writes an Arrow IPC file (also called Feather version 2), not compressed, so that it can be mapped: the ids as u64 unless
-/// they are just row numbers, the vectors as lists of f32 of fixed size without nulls, and all further columns as they
+/// Writes an Arrow IPC file (also called Feather version 2), not compressed, so that it can be mapped: the ids as u64 or
+/// strings unless they are just row numbers, the vectors as lists of f32 of fixed size without nulls, and all further columns as they
 /// came, dictionaries and views written out. The metric is in the metadata of the schema under `metric`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +71,7 @@ impl Sink for ArrowSink {
     const EXTENSIONS: &'static [&'static str] = &["arrow", "feather", "ipc"];
     const SUMMARY: &'static str = "an Arrow IPC file: id, vector, further columns";
     const EXAMPLE: &'static str = "[sink]\ntype = \"arrow\"\npath = \"vectors.arrow\"\n";
+    const KEEPS_PAYLOAD: bool = true;
 
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf) {
         self.path = resolve(&self.path);
@@ -104,6 +105,7 @@ impl Sink for ArrowStreamSink {
     const EXTENSIONS: &'static [&'static str] = &["arrows"];
     const SUMMARY: &'static str = "an Arrow IPC stream: id, vector, further columns";
     const EXAMPLE: &'static str = "[sink]\ntype = \"arrow_stream\"\npath = \"vectors.arrows\"\n";
+    const KEEPS_PAYLOAD: bool = true;
 
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf) {
         self.path = resolve(&self.path);

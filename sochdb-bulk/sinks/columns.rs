@@ -9,10 +9,10 @@ use readers::arrow_array::{
     ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, RecordBatchOptions, UInt64Array,
 };
 use readers::arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
-use readers::{Batch, Ids, Metric};
+use readers::{Batch, IdType, Ids, Metric};
 
 use crate::Failure;
-use crate::pipeline::StreamInfo;
+use crate::pipeline::{IdSource, StreamInfo, plain};
 
 /// The usual name of the column of the vectors.
 pub(super) fn vector_name() -> String {
@@ -77,7 +77,7 @@ pub(super) fn refuse_equal_columns(
 /// depend on the batches of the stream: the ids, if they are kept, the vectors, and the further columns.
 pub(super) struct Records {
     schema: SchemaRef,
-    has_ids: bool,
+    ids: Option<IdType>,
     has_vectors: bool,
     payload: usize,
     coalescer: BatchCoalescer,
@@ -94,24 +94,34 @@ impl Records {
     ) -> Result<Self, Failure> {
         let dim = i32::try_from(input.dim)
             .map_err(|_| Failure::refused(format!("a dimension of {} is too large for Arrow", input.dim)))?;
-        let has_ids = !input.ids_are_positions();
         let element = Arc::new(Field::new("element", DataType::Float32, false));
         let vector = Field::new(vector_column, DataType::FixedSizeList(element, dim), false);
-        let id = has_ids.then(|| Field::new(id_column, DataType::UInt64, false));
+        let ids = match input.ids {
+            IdSource::Text => Some(IdType::Text),
+            _ => (!input.ids_are_positions()).then_some(IdType::U64),
+        };
+        let id = ids.map(|kind| match kind {
+            IdType::U64 => Field::new(id_column, DataType::UInt64, false),
+            IdType::Text => Field::new(id_column, DataType::Utf8, false),
+        });
         let payload = payload_fields(input);
         let fields: Vec<FieldRef> = (id.into_iter().chain([vector]).map(Arc::new))
-            .chain(payload.iter().map(|field| Arc::new(field.as_ref().clone().with_data_type(plain(field)))))
+            .chain(
+                payload
+                    .iter()
+                    .map(|field| Arc::new(field.as_ref().clone().with_data_type(plain(field.data_type())))),
+            )
             .collect();
         let metadata = metric.map(|metric| (METRIC.to_owned(), metric.name().to_owned()));
         let schema =
             Arc::new(Schema::new_with_metadata(fields, metadata.into_iter().collect::<HashMap<_, _>>()));
         let coalescer = BatchCoalescer::new(Arc::clone(&schema), rows.max(1));
-        Ok(Self { schema, has_ids, has_vectors: true, payload: payload.len(), coalescer })
+        Ok(Self { schema, ids, has_vectors: true, payload: payload.len(), coalescer })
     }
 
     /// The same without the vectors, for a sink that writes those itself.
     pub(super) fn without_vectors(self, rows: usize) -> Self {
-        let vectors = usize::from(self.has_ids);
+        let vectors = usize::from(self.ids.is_some());
         let fields = self.schema.fields().iter().enumerate();
         let fields: Vec<FieldRef> =
             fields.filter(|(at, _)| *at != vectors).map(|(_, field)| Arc::clone(field)).collect();
@@ -145,11 +155,15 @@ impl Records {
     fn record(&self, batch: &Batch) -> Result<RecordBatch, Failure> {
         let rows = batch.rows();
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
-        if self.has_ids {
-            columns.push(Arc::new(match batch.ids() {
-                Ids::U64(ids) => UInt64Array::new(ids.clone(), None),
-                ids => UInt64Array::from_iter_values((0..rows).map(|at| ids.get(at))),
-            }));
+        match (self.ids, batch.ids()) {
+            (None, _) => {}
+            (Some(IdType::Text), Ids::Text(ids)) => columns.push(Arc::new(ids.clone())),
+            (Some(IdType::U64), Ids::U64(ids)) => columns.push(Arc::new(UInt64Array::new(ids.clone(), None))),
+            (Some(IdType::U64), ids @ Ids::From(_)) => {
+                let ids = (0..rows).map(|at| ids.get(at));
+                columns.push(Arc::new(UInt64Array::from_iter_values(ids)));
+            }
+            _ => return Err(in_batch(batch, &"expected ids of one kind, found another")),
         }
         if self.has_vectors {
             let DataType::FixedSizeList(element, dim) = self.schema.field(columns.len()).data_type() else {
@@ -171,17 +185,6 @@ impl Records {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
             .map_err(|e| in_batch(batch, &e))
-    }
-}
-
-/// The type that a further column has in the file. Dictionaries and views are written out: what they share with other
-/// batches depends on how the batches were cut.
-fn plain(field: &Field) -> DataType {
-    match field.data_type() {
-        DataType::Dictionary(_, values) => plain(&Field::new("", values.as_ref().clone(), true)),
-        DataType::Utf8View => DataType::Utf8,
-        DataType::BinaryView => DataType::Binary,
-        other => other.clone(),
     }
 }
 

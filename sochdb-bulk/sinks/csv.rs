@@ -35,6 +35,7 @@ impl Sink for CsvSink {
     const EXTENSIONS: &'static [&'static str] = &["csv"];
     const SUMMARY: &'static str = "comma-separated: id, dim_0, dim_1, ..., further columns";
     const EXAMPLE: &'static str = "[sink]\ntype = \"csv\"\npath = \"vectors.csv\"\n";
+    const KEEPS_PAYLOAD: bool = true;
 
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf) {
         self.path = resolve(&self.path);
@@ -109,7 +110,10 @@ impl OrderedWriter for Lines {
         let mut number = zmij::Buffer::new();
         for (row, vector) in batch.vectors().enumerate() {
             let text = &mut self.text;
-            text.extend_from_slice(batch.ids().get(row).to_string().as_bytes());
+            match batch.ids().texts() {
+                Some(ids) => push_text(text, ids.value(row)),
+                None => text.extend_from_slice(batch.ids().get(row).to_string().as_bytes()),
+            }
             for &value in vector {
                 text.push(b',');
                 text.extend_from_slice(number.format_finite(value).as_bytes());

@@ -13,7 +13,7 @@ use super::stream::{self, Stream, inside_zst};
 use super::{Finish, Finished, OrderedWriter, PositionalWriter, SinkJob, SinkPlan, Writer};
 use crate::Failure;
 use crate::output::atomic::{AtomicFile, PORTION_BYTES};
-use crate::pipeline::{OutputReport, StreamInfo, is_stdio};
+use crate::pipeline::{IdSource, OutputReport, StreamInfo, is_stdio};
 
 /// What becomes of values that a type does not hold exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -223,7 +223,9 @@ impl Layout {
             return Err(Failure::refused(message)
                 .with_help("write to a file without .zst, or use raw_f32 or fvecs, which do not begin so"));
         }
-        if !input.ids_are_positions() {
+        if input.ids == IdSource::Text {
+            plan.notes.extend(lost_texts(self.what, input));
+        } else if !input.ids_are_positions() {
             plan.notes.push(format!("{} has no place for ids: they are left out", self.what));
         }
         plan.notes.extend(lost_columns(self.what, input));
@@ -257,6 +259,14 @@ pub(super) fn lost_columns(what: &str, input: &StreamInfo) -> Option<String> {
     let schema = input.payload.as_ref().filter(|schema| !schema.fields().is_empty())?;
     let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     Some(format!("{what} has no place for further columns: {} are left out", names.join(", ")))
+}
+
+/// What to say of ids that are texts, where there are any and they have no place.
+pub(super) fn lost_texts(what: &str, input: &StreamInfo) -> Option<String> {
+    let has_texts = input.ids == IdSource::Text;
+    has_texts.then(|| {
+        format!("{what} has no place for ids that are texts: they are left out, the rows keep their order")
+    })
 }
 
 struct DenseFile {

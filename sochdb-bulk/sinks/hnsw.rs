@@ -21,7 +21,7 @@ use super::{Finish, Finished, PositionalWriter, Sink, SinkJob, SinkPlan, Writer}
 use crate::Failure;
 use crate::output::atomic::{AtomicFile, PORTION_BYTES};
 use crate::output::progress::Progress;
-use crate::pipeline::{Cancel, OutputReport, StreamInfo};
+use crate::pipeline::{Cancel, IdSource, OutputReport, StreamInfo};
 
 /// Builds an HNSW index and writes it into one file.
 ///
@@ -132,6 +132,13 @@ impl Sink for Hnsw {
             .with_help("name a file"));
         }
         refuse_zst(&self.path, "an index", "leave .zst away")?;
+        if input.ids == IdSource::Text {
+            let message = "the ids of an index are numbers, and those of the source are texts";
+            return Err(Failure::refused(message).with_help(
+                "name a column of integers with --id-column (`id_column` in [source]), give a file of numbers with --ids, or \
+                 count the rows: a `[[stage]]` of `type = \"ids\"` in a pipeline",
+            ));
+        }
         let rows = input.rows.exact().unwrap_or_default();
         if rows > index::MAX_ROWS as u64 {
             let message = format!("expected at most {} rows for one index, found {rows}", index::MAX_ROWS);
@@ -282,16 +289,24 @@ fn build_failure(error: &BuildError, input: &StreamInfo, cancel: &Cancel) -> Fai
         (BuildError::Cancelled, Err(stopped)) => stopped,
         (BuildError::Row(invalid), _) => {
             let (row, kept) = (input.first_row + invalid.row, of_kept(input));
-            Failure::failed(format!("{}: row {row}{kept}: {}", input.source.display(), invalid.reason))
-                .with_help("scale the vectors down, or remove the row")
+            let (source, reason) = (&input.source, &invalid.reason);
+            let message = match source.place(row).filter(|_| !input.drops_rows) {
+                Some((file, row)) => format!("{}: row {row}: {reason}", file.display()),
+                None => format!("{}: row {row}{kept}: {reason}", source.display()),
+            };
+            Failure::failed(message).with_help("scale the vectors down, or remove the row")
         }
         _ => Failure::failed(format!("{}: {error}", input.source.display())),
     }
 }
 
-/// Where rows were left out, the sink counts those that came.
+/// Where rows were left out or reordered, the sink counts those that came.
 fn of_kept(input: &StreamInfo) -> &'static str {
-    if input.drops_rows { " (counted without those that were left out)" } else { "" }
+    match (input.is_reordered, input.drops_rows) {
+        (true, _) => " (counted in the order in which they came)",
+        (false, true) => " (counted without those that were left out)",
+        (false, false) => "",
+    }
 }
 
 /// Fails if two rows have one id: search could not tell them apart.
@@ -303,8 +318,15 @@ fn refuse_duplicates(ids: &[u64], input: &StreamInfo) -> Result<(), Failure> {
     };
     let mut rows = (input.first_row..).zip(ids).filter(|&(_, &id)| id == twice).map(|(row, _)| row);
     let (first, second) = (rows.next().unwrap_or_default(), rows.next().unwrap_or_default());
-    let found = format!("found id {twice} at rows {first} and {second}{}", of_kept(input));
-    let file = input.ids_file.as_ref().unwrap_or(&input.source).display();
+    let place = |row| input.source.place(row).filter(|_| !input.drops_rows && input.ids_file.is_none());
+    let at = match (place(first), place(second)) {
+        (Some((one, first)), Some((other, second))) => {
+            format!("at row {first} of {} and row {second} of {}", one.display(), other.display())
+        }
+        _ => format!("at rows {first} and {second}{}", of_kept(input)),
+    };
+    let found = format!("found id {twice} {at}");
+    let file = input.ids_file.as_ref().map_or(input.source.display(), |file| file.display());
     Err(Failure::failed(format!("{file}: expected another id for each row, {found}"))
         .with_help("remove one of the rows, or leave the ids away to number the rows"))
 }

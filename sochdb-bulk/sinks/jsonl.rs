@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use arrow_json::writer::{EncoderOptions, NullableEncoder, make_encoder};
 use readers::Batch;
+use readers::arrow_array::cast::AsArray as _;
+use readers::arrow_array::{Array as _, ArrayRef, StringArray};
 use readers::arrow_schema::FieldRef;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +17,8 @@ use crate::Failure;
 use crate::output::atomic::PORTION_BYTES;
 use crate::pipeline::StreamInfo;
 
-/// Writes `{"id": 1, "vector": [0.5, -1.0]}`, one row a line, and further columns as further keys. Every value is the
+/// Writes `{"id": 1, "vector": [0.5, -1.0]}`, one row a line, and further columns as further keys; those that
+/// are marked as JSON (arrow.json) are objects and arrays again. Every value is the
 /// shortest decimal number that is read back as the same f32.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +43,7 @@ impl Sink for JsonlSink {
     const SUMMARY: &'static str = "a JSON object a line: id, vector, further columns";
     const EXAMPLE: &'static str =
         "[sink]\ntype = \"jsonl\"\npath = \"vectors.jsonl\"\nvector_column = \"embedding\"\n";
+    const KEEPS_PAYLOAD: bool = true;
 
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf) {
         self.path = resolve(&self.path);
@@ -75,7 +79,7 @@ impl Sink for JsonlSink {
 }
 
 /// A bound of the text that is held: a portion, and the row that makes it full.
-pub(super) fn text_bytes(dim: usize) -> u64 {
+pub(crate) fn text_bytes(dim: usize) -> u64 {
     /// The longest an f32 gets, with its comma: `-1.17549435e-38,`.
     const VALUE_BYTES: usize = 16;
     2 * (PORTION_BYTES + dim * VALUE_BYTES) as u64
@@ -94,27 +98,66 @@ struct Lines {
     payload: Vec<FieldRef>,
 }
 
+/// Whether a column is marked as texts that are JSON.
+fn is_json(field: &FieldRef) -> bool {
+    field.metadata().get("ARROW:extension:name").is_some_and(|name| name == "arrow.json")
+}
+
+/// What writes the values of a column.
+enum Encoder<'a> {
+    Json(&'a StringArray),
+    Other(NullableEncoder<'a>),
+}
+
+impl Encoder<'_> {
+    fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
+        match self {
+            Self::Json(texts) if texts.is_null(row) => out.extend_from_slice(b"null"),
+            Self::Json(texts) => push_json(out, texts.value(row)),
+            Self::Other(encoder) if encoder.is_null(row) => out.extend_from_slice(b"null"),
+            Self::Other(encoder) => encoder.encode(row, out),
+        }
+    }
+}
+
+/// Appends JSON as it is, in one line; as a string if it is none.
+fn push_json(out: &mut Vec<u8>, text: &str) {
+    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        // Line ends are white space there: in strings they are escaped.
+        Ok(_) => out.extend(text.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte })),
+        Err(_) => push_string(out, text),
+    }
+}
+
 impl OrderedWriter for Lines {
     fn append(&mut self, batch: &Batch) -> Result<(), Failure> {
         let options = EncoderOptions::default().with_explicit_nulls(true);
         let columns = payload_columns(batch, self.payload.len())?;
-        let encoder = |(field, column): (_, _)| -> Result<(Vec<u8>, NullableEncoder<'_>), Failure> {
-            let (field, column): (&FieldRef, &readers::arrow_array::ArrayRef) = (field, column);
+        let encoder = |(field, column): (_, _)| -> Result<(Vec<u8>, Encoder<'_>), Failure> {
+            let (field, column): (&FieldRef, &ArrayRef) = (field, column);
             let mut key = b",".to_vec();
             push_string(&mut key, field.name());
             key.push(b':');
+            if is_json(field)
+                && let Some(texts) = column.as_string_opt::<i32>()
+            {
+                return Ok((key, Encoder::Json(texts)));
+            }
             let encoder = make_encoder(field, column, &options).map_err(|e| {
                 Failure::failed(format!("column `{}` cannot be written as JSON: {e}", field.name()))
                     .with_help("write it to a .parquet or .arrow file, which keep every type")
             })?;
-            Ok((key, encoder))
+            Ok((key, Encoder::Other(encoder)))
         };
         let mut encoders = self.payload.iter().zip(columns).map(encoder).collect::<Result<Vec<_>, _>>()?;
         let mut number = zmij::Buffer::new();
         for (row, vector) in batch.vectors().enumerate() {
             let text = &mut self.text;
             text.extend_from_slice(&self.before_id);
-            text.extend_from_slice(batch.ids().get(row).to_string().as_bytes());
+            match batch.ids().texts() {
+                Some(ids) => push_string(text, ids.value(row)),
+                None => text.extend_from_slice(batch.ids().get(row).to_string().as_bytes()),
+            }
             text.extend_from_slice(&self.before_vector);
             for (at, &value) in vector.iter().enumerate() {
                 if at > 0 {
@@ -125,11 +168,7 @@ impl OrderedWriter for Lines {
             text.push(b']');
             for (key, encoder) in &mut encoders {
                 text.extend_from_slice(key);
-                if encoder.is_null(row) {
-                    text.extend_from_slice(b"null");
-                } else {
-                    encoder.encode(row, text);
-                }
+                encoder.encode(row, text);
             }
             text.extend_from_slice(b"}\n");
             if text.len() >= PORTION_BYTES {

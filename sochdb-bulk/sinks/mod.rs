@@ -33,11 +33,12 @@ pub use csv::CsvSink;
 pub use dense::Rounding;
 pub use hnsw::Hnsw;
 pub use jsonl::JsonlSink;
+pub(crate) use jsonl::text_bytes;
 pub use npy::NpySink;
 pub use null::Null;
 pub use parquet::ParquetSink;
 pub use raw_f32::RawF32Sink;
-pub(crate) use stream::inside_zst;
+pub(crate) use stream::{Stream, inside_zst};
 pub use vecs::{BvecsSink, FvecsSink, IvecsSink};
 
 use crate::Failure;
@@ -60,6 +61,8 @@ pub trait Sink: DeserializeOwned + Serialize + JsonSchema + fmt::Debug + Send + 
     const SUMMARY: &'static str;
     /// A `[sink]` table as one would write it.
     const EXAMPLE: &'static str;
+    /// Whether further columns of the rows are kept. Where they are not, they are not read either.
+    const KEEPS_PAYLOAD: bool = false;
 
     /// Replaces the paths among the options by what `resolve` makes of them.
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf);
@@ -185,6 +188,8 @@ impl OrderedWriter for InOrder {
 pub trait AnySink: fmt::Debug + Send + Sync {
     /// [`Sink::NAME`].
     fn name(&self) -> &'static str;
+    /// [`Sink::KEEPS_PAYLOAD`].
+    fn keeps_payload(&self) -> bool;
     /// As [`Sink::resolve_paths`].
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf);
     /// As [`Sink::outputs`].
@@ -206,6 +211,10 @@ pub trait AnySink: fmt::Debug + Send + Sync {
 impl<T: Sink> AnySink for T {
     fn name(&self) -> &'static str {
         T::NAME
+    }
+
+    fn keeps_payload(&self) -> bool {
+        T::KEEPS_PAYLOAD
     }
 
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf) {

@@ -30,7 +30,7 @@ const GROUP_BYTES: usize = 64 << 20;
 /// Bytes of vectors in a page: what a reader of a few rows has to read.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// Writes a Parquet file: the ids as u64 unless they are just row numbers, the vectors as lists of f32 of fixed size
+/// Writes a Parquet file: the ids as u64 or strings unless they are just row numbers, the vectors as lists of f32 of fixed size
 /// without nulls, and all further columns as they came. The vectors are not put into a dictionary and get no minima and
 /// maxima, which say nothing about them; every page can be found through the page index. The metric is recorded under
 /// `metric`.
@@ -112,6 +112,7 @@ impl Sink for ParquetSink {
     const SUMMARY: &'static str = "Apache Parquet: id, vector, further columns";
     const EXAMPLE: &'static str =
         "[sink]\ntype = \"parquet\"\npath = \"vectors.parquet\"\ncompression = \"zstd\"\n";
+    const KEEPS_PAYLOAD: bool = true;
 
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf) {
         self.path = resolve(&self.path);

@@ -7,16 +7,17 @@ use readers::{Batch, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::dense::{is_from_front_to_back, lost_columns};
+use super::dense::{is_from_front_to_back, lost_columns, lost_texts};
 use super::rows::{IdCollector, size_bytes, write_ids, write_values};
 use super::stream::{self, Stream, inside_zst};
 use super::{Finish, Finished, OrderedWriter, PositionalWriter, Sink, SinkJob, SinkPlan, Writer};
 use crate::Failure;
 use crate::output::atomic::AtomicFile;
-use crate::pipeline::{OutputReport, StreamInfo, is_stdio};
+use crate::pipeline::{IdSource, OutputReport, StreamInfo, is_stdio};
 
 /// Writes f32 values without a header, little-endian, one vector after another, and beside them a `.json` with `n`, `dim`
-/// and `metric`. Ids that are not just row numbers go into `ids.u64` beside it.
+/// and `metric`. Ids that are not just row numbers go into `ids.u64` beside it;
+/// ids that are texts have no place, and are left out with a note.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawF32Sink {
@@ -64,7 +65,7 @@ impl RawF32Sink {
     }
 
     fn ids_path(&self, input: &StreamInfo) -> Option<PathBuf> {
-        (!input.ids_are_positions()).then(|| self.path.with_file_name(IDS))
+        (!input.ids_are_positions() && input.ids != IdSource::Text).then(|| self.path.with_file_name(IDS))
     }
 }
 
@@ -90,6 +91,7 @@ impl Sink for RawF32Sink {
     fn plan(&mut self, input: &StreamInfo, _threads: usize) -> Result<SinkPlan, Failure> {
         self.metric = self.metric.or(input.metric);
         let mut plan = stream::plan(&self.path, Some("a file of raw f32"))?;
+        plan.notes.extend(lost_texts("a file of raw f32", input));
         plan.notes.extend(lost_columns("a file of raw f32", input));
         if plan.uses_stdout {
             if !input.ids_are_positions() {
@@ -104,7 +106,7 @@ impl Sink for RawF32Sink {
                 .with_help("write under another name, or remove that file if nothing needs it"));
         }
         let stale = self.path.with_file_name(IDS);
-        if input.ids_are_positions() && stale.exists() {
+        if self.ids_path(input).is_none() && stale.exists() {
             let message = format!("{}: would be taken for the ids of these vectors", stale.display());
             return Err(Failure::refused(message)
                 .with_help("write to a folder of its own, or remove that file if nothing needs it"));

@@ -36,6 +36,12 @@ pub(super) struct IdCollector {
 impl IdCollector {
     /// Takes the ids of a batch whose first row is at `position` of the stream.
     pub(super) fn put(&self, position: u64, batch: &Batch) -> Result<(), Failure> {
+        if batch.ids().texts().is_some() {
+            return Err(Failure::failed(format!(
+                "{}: expected ids that are numbers, found texts",
+                batch.origin().file.display()
+            )));
+        }
         let too_many = |_| Failure::failed("there are more rows than memory has addresses");
         let start = usize::try_from(position).map_err(too_many)?;
         let end = start.saturating_add(batch.rows());

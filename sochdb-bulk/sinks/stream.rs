@@ -59,7 +59,7 @@ pub(super) fn outputs(path: &Path) -> Vec<PathBuf> {
 }
 
 /// Output from front to back.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     file: Option<AtomicFile>,
     out: Out,
     failed: Option<Failure>,
@@ -100,7 +100,7 @@ impl Stream {
     /// will be written, where that is known, so that readers can check it against a header before they read on.
     ///
     /// The compression is zstd's with one thread: the same bytes on every machine, and a checksum at the end.
-    pub(super) fn create(path: &Path, size_bytes: Option<u64>) -> Result<Self, Failure> {
+    pub(crate) fn create(path: &Path, size_bytes: Option<u64>) -> Result<Self, Failure> {
         let file = if is_stdio(path) { None } else { Some(AtomicFile::create(path)?) };
         let failed = |e: &io::Error| failure(file.as_ref(), e);
         let handle = file.as_ref().map(|file| file.file().try_clone()).transpose().map_err(|e| failed(&e))?;
@@ -123,13 +123,13 @@ impl Stream {
     }
 
     /// Writes the next bytes.
-    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.write_all(bytes)
             .map_err(|e| self.failed.take().unwrap_or_else(|| failure(self.file.as_ref(), &e)))
     }
 
     /// Nothing more comes: completes the file, and reports it as a `name`.
-    pub(super) fn finish(self, name: &'static str) -> Result<Finished, Failure> {
+    pub(crate) fn finish(self, name: &'static str) -> Result<Finished, Failure> {
         let Self { file, out, failed: _ } = self;
         let failed = |e: &io::Error| failure(file.as_ref(), e);
         let mut place = match out {

@@ -54,6 +54,7 @@ fn info(rows: Rows, ids: IdSource, payload: Option<SchemaRef>) -> StreamInfo {
         ids_file: None,
         payload,
         drops_rows: false,
+        is_reordered: false,
         rows_bound: None,
         values_untouched: true,
     }

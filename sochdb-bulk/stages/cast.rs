@@ -6,7 +6,7 @@ use readers::{Batch, BufferPool, Error, Position};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Map, Stage};
+use super::{Action, Map, Stage};
 use crate::Failure;
 use crate::pipeline::StreamInfo;
 
@@ -55,7 +55,7 @@ impl Stage for Cast {
     const SUMMARY: &'static str = "round every value to what f16, bf16 or i8 holds";
     const EXAMPLE: &'static str = "[[stage]]\ntype = \"cast\"\nto = \"f16\"\n";
 
-    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Box<dyn Map>), Failure> {
+    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Action), Failure> {
         match (self.to, self.scale) {
             (To::I8, None) => {
                 return Err(Failure::refused("expected a `scale`, found none: i8 holds whole numbers only")
@@ -69,7 +69,7 @@ impl Stage for Cast {
             }
             _ => {}
         }
-        Ok((StreamInfo { values_untouched: false, ..input.clone() }, Box::new(self.clone())))
+        Ok((StreamInfo { values_untouched: false, ..input.clone() }, Action::map(self.clone())))
     }
 }
 

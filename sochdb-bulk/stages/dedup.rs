@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::dropped::Tally;
-use super::{Dropped, Map, NonFinite, Stage};
+use super::{Action, Dropped, Map, NonFinite, Stage};
 use crate::Failure;
 use crate::pipeline::StreamInfo;
 
@@ -30,7 +30,7 @@ pub enum By {
     /// equal with a chance of one in 10^20.
     #[default]
     Bytes,
-    /// The same id.
+    /// The same id. Ids that are texts are compared by hashes as well.
     Id,
 }
 
@@ -53,9 +53,9 @@ impl Stage for Dedup {
         input.most_rows().unwrap_or_default().saturating_mul(BYTES_A_ROW)
     }
 
-    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Box<dyn Map>), Failure> {
+    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Action), Failure> {
         let map = Seen { by: self.by, keys: Mutex::default(), left_out: Tally::default() };
-        Ok((input.clone().with_rows_dropped(), Box::new(map)))
+        Ok((input.clone().with_rows_dropped(), Action::map(map)))
     }
 }
 
@@ -73,7 +73,10 @@ impl Map for Seen {
             let key = match self.by {
                 By::Bytes => xxh3_128(bytemuck::cast_slice(vector)),
                 // Spread over the table by a multiplication, which gives each id a key of its own.
-                By::Id => u128::from(batch.ids().get(row).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                By::Id => match batch.ids().texts() {
+                    Some(ids) => xxh3_128(ids.value(row).as_bytes()),
+                    None => u128::from(batch.ids().get(row).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                },
             };
             if keys.insert(key) {
                 kept.push(row);

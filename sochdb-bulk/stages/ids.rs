@@ -8,7 +8,7 @@ use readers::{Batch, BufferPool, Ids as BatchIds, Input, Io, Source};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Map, NonFinite, Stage};
+use super::{Action, Map, NonFinite, Stage};
 use crate::Failure;
 use crate::pipeline::{IdSource, StreamInfo};
 
@@ -55,11 +55,11 @@ impl Stage for Ids {
         listed.saturating_mul(ID_BYTES)
     }
 
-    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Box<dyn Map>), Failure> {
+    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Action), Failure> {
         let output = StreamInfo { ids: IdSource::Given, ids_file: None, ..input.clone() };
         match &self.path {
             None if self.offset == 0 => {
-                Ok((StreamInfo { ids: IdSource::RowNumbers, ..output }, Box::new(Counted { offset: 0 })))
+                Ok((StreamInfo { ids: IdSource::RowNumbers, ..output }, Action::map(Counted { offset: 0 })))
             }
             None => {
                 let most = input.rows.exact().and_then(|rows| input.first_row.checked_add(rows));
@@ -67,7 +67,7 @@ impl Stage for Ids {
                     let message = format!("ids from {} on go past the largest u64", self.offset);
                     return Err(Failure::refused(message).with_help("take a smaller `offset`"));
                 }
-                Ok((output, Box::new(Counted { offset: self.offset })))
+                Ok((output, Action::map(Counted { offset: self.offset })))
             }
             Some(_) if self.offset != 0 => {
                 let message =
@@ -78,7 +78,7 @@ impl Stage for Ids {
                 let ids = read_ids(path)?;
                 check_count(path, ids.len() as u64, input)?;
                 let output = StreamInfo { ids_file: Some(path.as_path().into()), ..output };
-                Ok((output, Box::new(Listed { ids: ScalarBuffer::from(ids) })))
+                Ok((output, Action::map(Listed { ids: ScalarBuffer::from(ids) })))
             }
         }
     }

@@ -6,7 +6,7 @@ use readers::{Batch, BufferPool, Rows};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Map, NonFinite, Stage};
+use super::{Action, Map, NonFinite, Stage};
 use crate::Failure;
 use crate::pipeline::StreamInfo;
 
@@ -30,7 +30,7 @@ impl Stage for Limit {
         NonFinite::Passed
     }
 
-    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Box<dyn Map>), Failure> {
+    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Action), Failure> {
         let rows = match input.rows {
             Rows::Exact(rows) => Rows::Exact(rows.min(self.rows)),
             Rows::AtLeast(rows) if rows >= self.rows => Rows::Exact(self.rows),
@@ -38,7 +38,7 @@ impl Stage for Limit {
         };
         let most = Some(input.most_rows().map_or(self.rows, |rows| rows.min(self.rows)));
         let output = StreamInfo { rows, rows_bound: most, ..input.clone() };
-        Ok((output, Box::new(First { left: Mutex::new(self.rows) })))
+        Ok((output, Action::map(First { left: Mutex::new(self.rows) })))
     }
 }
 

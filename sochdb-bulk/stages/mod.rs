@@ -1,32 +1,46 @@
 //! Stages: what happens to batches between source and sink. One file each; a new one is a file and a line here.
 
+mod action;
 mod cast;
+mod center;
 mod dedup;
+mod draw;
 mod dropped;
 mod filter;
+mod fitted;
 mod ids;
 mod limit;
 mod normalize;
+mod pca;
+mod quarantine;
 mod sample;
+mod select;
+mod shuffle;
 mod slice;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use readers::{Batch, BufferPool};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::de::ValueDeserializer;
 
+pub use action::{Action, Fit, Lesson, Map, Reorder};
 pub use cast::{Cast, Overflow, To};
+pub use center::Center;
 pub use dedup::{By, Dedup};
+pub(crate) use draw::Draw;
+pub use draw::DrawnRows;
 pub use dropped::Dropped;
 pub use filter::{Fault, Filter, OnError};
 pub use ids::Ids;
 pub use limit::Limit;
 pub use normalize::{Norm, Normalize, ZeroRows};
+pub use pca::Pca;
 pub use sample::Sample;
+pub use select::Select;
+pub use shuffle::Shuffle;
 pub use slice::Slice;
 
 use crate::Failure;
@@ -52,8 +66,18 @@ pub trait Stage: DeserializeOwned + Serialize + JsonSchema + fmt::Debug + Send +
         Vec::new()
     }
 
+    /// The files that the stage writes. They get their names together with the sink's, when all is done.
+    fn outputs(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     /// Whether the stage gives every row an id whatever it had.
     fn replaces_ids(&self) -> bool {
+        false
+    }
+
+    /// Whether the stage looks at further columns, so that they are read even if the sink does not keep them.
+    fn reads_payload(&self) -> bool {
         false
     }
 
@@ -68,11 +92,12 @@ pub trait Stage: DeserializeOwned + Serialize + JsonSchema + fmt::Debug + Send +
         0
     }
 
-    /// Checks the stream that comes in, and says what goes out and how.
+    /// Checks the stream that comes in, and says what goes out and how. Nothing is written yet. May be called more than once:
+    /// every pass over the rows has a map of its own.
     ///
     /// # Errors
     /// Why the stage cannot work on this stream.
-    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Box<dyn Map>), Failure>;
+    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Action), Failure>;
 }
 
 /// What becomes of rows with NaN or infinities in a stage. The runner refuses such rows before the first stage that wants
@@ -88,32 +113,6 @@ pub enum NonFinite {
     Passed,
 }
 
-/// What a stage does to a batch. Batches come from any thread and in any order, unless it needs order. Rows may be left
-/// out (with [`Batch::select`]; [`StreamInfo::drops_rows`] says so); those that stay keep their order.
-pub trait Map: Send + Sync {
-    /// The batch that goes on. Values that change go into a buffer of `pool`, once.
-    ///
-    /// # Errors
-    /// The row that cannot go on, and why.
-    fn map(&self, batch: Batch, pool: &BufferPool) -> Result<Batch, Failure>;
-
-    /// Whether what becomes of a row depends on the rows before it. Batches come in the order of the rows then, one at a
-    /// time, to this stage and all behind it.
-    fn needs_order(&self) -> bool {
-        false
-    }
-
-    /// Whether no further row will go on, so that reading may end. For stages that need order.
-    fn is_full(&self) -> bool {
-        false
-    }
-
-    /// The rows that were left out and that a person should hear of, by reason.
-    fn dropped(&self) -> Vec<Dropped> {
-        Vec::new()
-    }
-}
-
 /// [`Stage`] without the associated constants.
 pub trait AnyStage: fmt::Debug + Send + Sync {
     /// [`Stage::NAME`].
@@ -122,8 +121,12 @@ pub trait AnyStage: fmt::Debug + Send + Sync {
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf);
     /// As [`Stage::inputs`].
     fn inputs(&self) -> Vec<PathBuf>;
+    /// As [`Stage::outputs`].
+    fn outputs(&self) -> Vec<PathBuf>;
     /// As [`Stage::replaces_ids`].
     fn replaces_ids(&self) -> bool;
+    /// As [`Stage::reads_payload`].
+    fn reads_payload(&self) -> bool;
     /// As [`Stage::non_finite`].
     fn non_finite(&self) -> NonFinite;
     /// As [`Stage::memory_bytes`].
@@ -132,7 +135,7 @@ pub trait AnyStage: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// As [`Stage::build`].
-    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Box<dyn Map>), Failure>;
+    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Action), Failure>;
     /// The options that decide the result, with `type`.
     fn recipe(&self) -> toml::Table;
 }
@@ -150,8 +153,16 @@ impl<T: Stage> AnyStage for T {
         Stage::inputs(self)
     }
 
+    fn outputs(&self) -> Vec<PathBuf> {
+        Stage::outputs(self)
+    }
+
     fn replaces_ids(&self) -> bool {
         Stage::replaces_ids(self)
+    }
+
+    fn reads_payload(&self) -> bool {
+        Stage::reads_payload(self)
     }
 
     fn non_finite(&self) -> NonFinite {
@@ -162,7 +173,7 @@ impl<T: Stage> AnyStage for T {
         Stage::memory_bytes(self, input)
     }
 
-    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Box<dyn Map>), Failure> {
+    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Action), Failure> {
         Stage::build(self, input)
     }
 

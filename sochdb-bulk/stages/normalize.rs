@@ -5,7 +5,7 @@ use readers::{Batch, BufferPool, Error, Position};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Map, Stage};
+use super::{Action, Map, Stage};
 use crate::Failure;
 use crate::pipeline::StreamInfo;
 
@@ -50,8 +50,8 @@ impl Stage for Normalize {
     const SUMMARY: &'static str = "scale every vector to length 1 (l2, l1 or max)";
     const EXAMPLE: &'static str = "[[stage]]\ntype = \"normalize\"\nnorm = \"l2\"\n";
 
-    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Box<dyn Map>), Failure> {
-        Ok((StreamInfo { values_untouched: false, ..input.clone() }, Box::new(self.clone())))
+    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Action), Failure> {
+        Ok((StreamInfo { values_untouched: false, ..input.clone() }, Action::map(self.clone())))
     }
 }
 

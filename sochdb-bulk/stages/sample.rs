@@ -4,7 +4,8 @@ use readers::{Batch, BufferPool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Map, NonFinite, Stage};
+use super::draw::hash;
+use super::{Action, Map, NonFinite, Stage};
 use crate::Failure;
 use crate::pipeline::StreamInfo;
 
@@ -43,14 +44,14 @@ impl Stage for Sample {
         counted.saturating_mul(size_of::<u64>() as u64)
     }
 
-    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Box<dyn Map>), Failure> {
+    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Action), Failure> {
         let output = input.clone().with_rows_dropped();
         match (self.fraction, self.count) {
             (Some(fraction), None) if (0.0..=1.0).contains(&fraction) => {
                 const ALL: f64 = (1u128 << 64) as f64;
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 2^64")]
                 let below = (fraction * ALL) as u128;
-                Ok((output, Box::new(Drawn { seed: self.seed, below })))
+                Ok((output, Action::map(Drawn { seed: self.seed, below })))
             }
             (Some(fraction), None) => {
                 Err(Failure::refused(format!("expected a fraction from 0 to 1, found {fraction}")))
@@ -64,7 +65,7 @@ impl Stage for Sample {
                 };
                 let below = below_for(self.seed, input.first_row..input.first_row + rows, count);
                 let output = StreamInfo { rows: readers::Rows::Exact(count.min(rows)), ..output };
-                Ok((output, Box::new(Drawn { seed: self.seed, below })))
+                Ok((output, Action::map(Drawn { seed: self.seed, below })))
             }
             _ => Err(Failure::refused("expected either `fraction` or `count`")
                 .with_help("say how many rows to keep: fraction = 0.1, or count = 1000")),
@@ -81,17 +82,6 @@ fn below_for(seed: u64, rows: std::ops::Range<u64>, count: u64) -> u128 {
         Ok(count) if count < hashes.len() => u128::from(*hashes.select_nth_unstable(count).1),
         _ => 1 << 64,
     }
-}
-
-/// A hash of 64 bits that is another one for each row (splitmix64, of which each step can be undone).
-fn hash(seed: u64, row: u64) -> u64 {
-    let mix = |mut z: u64| {
-        z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    };
-    mix(mix(seed) ^ row)
 }
 
 struct Drawn {

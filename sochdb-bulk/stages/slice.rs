@@ -5,7 +5,7 @@ use readers::{Batch, BufferPool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Map, Normalize, Stage};
+use super::{Action, Map, Normalize, Stage};
 use crate::Failure;
 use crate::pipeline::StreamInfo;
 
@@ -29,7 +29,7 @@ impl Stage for Slice {
     const SUMMARY: &'static str = "keep a part of every vector, such as the first 256 values";
     const EXAMPLE: &'static str = "[[stage]]\ntype = \"slice\"\nto = 256\nrenormalize = true\n";
 
-    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Box<dyn Map>), Failure> {
+    fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Action), Failure> {
         let (from, to) = (self.from, self.to.unwrap_or(input.dim));
         if from >= to || to > input.dim {
             let message = format!("expected values within 0..{}, found {from}..{to}", input.dim);
@@ -39,7 +39,7 @@ impl Stage for Slice {
         }
         let output = StreamInfo { dim: to - from, values_untouched: false, ..input.clone() };
         let norm = self.renormalize.then(Normalize::default);
-        Ok((output, Box::new(Part { from, to, norm })))
+        Ok((output, Action::map(Part { from, to, norm })))
     }
 }
 

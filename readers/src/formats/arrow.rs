@@ -6,7 +6,7 @@ use arrow_ipc::{Block, root_as_footer};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::columns::ColumnOptions;
+use super::columns::{Choose, ColumnOptions, Columns};
 use super::contained::{contained, one_line};
 use super::ipc::{IpcDataset, Messages, Place, schema};
 use crate::{Dataset, Error, Format, Input, Position, Probe, Score, Source};
@@ -48,9 +48,19 @@ impl Format for Arrow {
     }
 
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
+        self.open_with(input, Columns::choose)
+    }
+
+    fn open_columns(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
+        self.open_with(input, Columns::without_vectors)
+    }
+}
+
+impl Arrow {
+    fn open_with(&self, input: &Input, choose: Choose) -> Result<Box<dyn Dataset>, Error> {
         let source = input.source()?;
         let messages = messages(&source)?;
-        Ok(Box::new(IpcDataset::open(Self::NAME, source, messages, &self.0, input, Vec::new())?))
+        Ok(Box::new(IpcDataset::open(Self::NAME, source, messages, (&self.0, choose), input, Vec::new())?))
     }
 }
 

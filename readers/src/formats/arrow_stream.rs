@@ -7,7 +7,7 @@ use arrow_ipc::{MessageHeader, root_as_message};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::columns::ColumnOptions;
+use super::columns::{Choose, ColumnOptions, Columns};
 use super::contained::{contained, one_line};
 use super::ipc::{CONTINUATION, IpcDataset, Messages, is_schema, message_at, schema};
 use crate::{Dataset, Error, Format, Input, Position, Probe, Score, Source};
@@ -47,12 +47,22 @@ impl Format for ArrowStream {
     }
 
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
+        self.open_with(input, Columns::choose)
+    }
+
+    fn open_columns(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
+        self.open_with(input, Columns::without_vectors)
+    }
+}
+
+impl ArrowStream {
+    fn open_with(&self, input: &Input, choose: Choose) -> Result<Box<dyn Dataset>, Error> {
         let source = input.source()?;
         let (messages, end) = messages(&source)?;
         let spare = source.len_bytes().saturating_sub(end);
         let notes = (spare > 0).then(|| format!("{spare} bytes after the end of the stream are ignored"));
         let notes = notes.into_iter().collect();
-        Ok(Box::new(IpcDataset::open(Self::NAME, source, messages, &self.0, input, notes)?))
+        Ok(Box::new(IpcDataset::open(Self::NAME, source, messages, (&self.0, choose), input, notes)?))
     }
 }
 

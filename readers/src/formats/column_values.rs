@@ -1,8 +1,10 @@
 //! Arrow arrays as vectors and ids, checked row by row.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
@@ -14,7 +16,9 @@ use arrow_schema::{DataType, SchemaRef};
 
 use super::columns::{Columns, VectorColumn};
 use super::dense::NATIVE;
-use crate::{Batch, BufferPool, ByteOrder, DType, Error, Ids, Origin, Position, widen};
+use super::number;
+use super::row_ids::push_text;
+use crate::{Batch, BufferPool, ByteOrder, DType, Error, IdType, Ids, Origin, Position, widen};
 
 /// What turns record batches into batches of vectors.
 #[derive(Debug)]
@@ -34,7 +38,15 @@ impl Converter {
 
     fn batch_inner(&self, table: &RecordBatch, first: u64, pool: &BufferPool) -> Result<Batch, Error> {
         let roots = self.columns.roots();
-        let vector = &self.columns.vector;
+        let Some(vector) = &self.columns.vector else {
+            let origin = Origin { file: Arc::clone(&self.file), row: first };
+            return self.with_columns(
+                Batch::of_columns(first, table.num_rows(), origin),
+                table,
+                &roots,
+                first,
+            );
+        };
         let array = column(table, &roots, vector.path.root)?;
         let values = vector_values(&array, vector, self.dim, first, pool)?;
         self.with_others(values, Some((table, &roots)), first)
@@ -49,10 +61,27 @@ impl Converter {
         first: u64,
     ) -> Result<Batch, Error> {
         let origin = Origin { file: Arc::clone(&self.file), row: first };
-        let mut batch = Batch::new(first, self.dim, values, origin);
-        let Some((table, roots)) = table else { return Ok(batch) };
+        let batch = Batch::new(first, self.dim, values, origin);
+        match table {
+            Some((table, roots)) => self.with_columns(batch, table, roots, first),
+            None => Ok(batch),
+        }
+    }
+
+    fn with_columns(
+        &self,
+        mut batch: Batch,
+        table: &RecordBatch,
+        roots: &[usize],
+        first: u64,
+    ) -> Result<Batch, Error> {
         if let Some(path) = &self.columns.id {
-            batch = batch.with_ids(ids(&column(table, roots, path.root)?, &path.names[1..], first)?);
+            let array = column(table, roots, path.root)?;
+            let ids = match self.columns.id_type() {
+                Some(IdType::Text) => text_ids(&array, &path.names[1..], first)?,
+                _ => ids(&array, &path.names[1..], first)?,
+            };
+            batch = batch.with_ids(ids);
         }
         if let Some(schema) = &self.payload {
             let payload: Result<Vec<_>, _> =
@@ -356,7 +385,9 @@ fn ids(array: &ArrayRef, names: &[String], first: u64) -> Result<Ids, Error> {
         ($kind:ty) => {
             for &value in &array.as_primitive::<$kind>().values()[..good] {
                 let id = u64::try_from(value).map_err(|_| {
-                    Error::expected("an id of at least 0", value).at(Position::Row(first + ids.len() as u64))
+                    Error::expected("an id of at least 0", value)
+                        .at(Position::Row(first + ids.len() as u64))
+                        .with_help("name another column with --id-column, or write the ids as strings")
                 })?;
                 ids.push(id);
             }
@@ -381,4 +412,70 @@ fn ids(array: &ArrayRef, names: &[String], first: u64) -> Result<Ids, Error> {
         Some((_, error)) => Err(error),
         None => Ok(Ids::U64(ids.into())),
     }
+}
+
+/// A column of strings, UUIDs or bytes as ids.
+///
+/// # Errors
+/// The first row that is null or no UTF-8.
+fn text_ids(array: &ArrayRef, names: &[String], first: u64) -> Result<Ids, Error> {
+    let mut bad = First::default();
+    let array = descend(array, names, "an id", first, &mut bad)?;
+    offer_null(&array, "an id", first, &mut bad);
+    if let (None, Some(texts)) = (&bad.0, array.as_string_opt::<i32>()) {
+        return Ok(Ids::Text(texts.clone()));
+    }
+    let good = bad.rows(array.len());
+    let mut ids = StringBuilder::new();
+    // Of a dictionary, the rows are numbers of its texts.
+    let dictionary = array.as_any_dictionary_opt().filter(|all| !all.values().is_empty());
+    let (texts, keys) = match dictionary {
+        Some(dictionary) => (dictionary.values(), Some(dictionary.normalized_keys())),
+        None => (&array, None),
+    };
+    for row in 0..good {
+        let at = |error: Error| error.at(Position::Row(first + row as u64));
+        let place = keys.as_ref().map_or(row, |keys| keys[row]);
+        if texts.is_null(place) {
+            return Err(at(Error::expected("an id", "null")));
+        }
+        let text = text_at(texts, place).map_err(at)?;
+        push_text(&mut ids, &text).map_err(at)?;
+    }
+    match bad.0 {
+        Some((_, error)) => Err(error),
+        None => Ok(Ids::Text(ids.finish())),
+    }
+}
+
+/// The text at a row, which is not null.
+fn text_at(array: &dyn Array, row: usize) -> Result<Cow<'_, str>, Error> {
+    let bytes: &[u8] = match array.data_type() {
+        DataType::Utf8 => return Ok(array.as_string::<i32>().value(row).into()),
+        DataType::LargeUtf8 => return Ok(array.as_string::<i64>().value(row).into()),
+        DataType::Utf8View => return Ok(array.as_string_view().value(row).into()),
+        DataType::FixedSizeBinary(16) => return Ok(uuid(array.as_fixed_size_binary().value(row)).into()),
+        DataType::Binary => array.as_binary::<i32>().value(row),
+        DataType::LargeBinary => array.as_binary::<i64>().value(row),
+        DataType::BinaryView => array.as_binary_view().value(row),
+        other => return Err(Error::expected("ids that are strings", other)),
+    };
+    let text = std::str::from_utf8(bytes).map_err(|_| {
+        Error::expected("an id in UTF-8", number::shown(bytes)).with_help(
+            "leave --id-column away: rows are numbered, and the column can be joined by row number later",
+        )
+    });
+    Ok(text?.into())
+}
+
+/// The usual spelling of a UUID (RFC 9562): 8-4-4-4-12 digits.
+fn uuid(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text += &format!("{byte:02x}");
+    }
+    text
 }

@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::column_text::{described, listed, plain, type_name};
+use super::payload::{PayloadColumns, Wanted};
 use super::quoted;
-use crate::{DType, Error, MAX_DIM};
+use crate::{DType, Error, IdType, Input, MAX_DIM};
 
 /// Columns that are vectors by their name, where several could be. A name that ends in `_embedding` is one, too.
 const VECTOR_NAMES: [&str; 6] = ["vector", "emb", "embedding", "embeddings", "values", "openai"];
@@ -14,6 +15,9 @@ const VECTOR_SUFFIX: &str = "_embedding";
 
 /// Columns that are ids by their name.
 const ID_NAMES: [&str; 6] = ["id", "_id", "ids", "uuid", "docid", "key"];
+
+/// How Arrow marks a column of UUIDs in the metadata of its field.
+pub(super) const UUID_MARK: (&str, &str) = ("ARROW:extension:name", "arrow.uuid");
 
 /// How deep structs are searched for columns.
 const MAX_DEPTH: usize = 16;
@@ -27,13 +31,14 @@ pub struct ColumnOptions {
     /// numbers; of several the one called vector, emb, embedding, embeddings, values, openai or something that ends in
     /// _embedding.
     pub vector_column: Option<String>,
-    /// The column of ids: integers from 0 on. Without it: the column of integers called id, _id, ids, uuid, docid or
-    /// key; without such a column rows are numbered.
+    /// The column of ids: integers from 0 on, strings (also in a dictionary), UUIDs, or bytes that are UTF-8. Without it:
+    /// the only column of integers called id, _id, ids, uuid, docid or key, else the only one of strings or UUIDs; without
+    /// such a column rows are numbered.
     pub id_column: Option<String>,
     /// What the values are in a column of bytes: "f32", "f16", "bf16", "f64", "i8" or "u8", little-endian. Without it,
     /// columns of bytes are no vectors.
     pub dtype: Option<BytesType>,
-    /// Further columns to carry along: a list of names, or "all".
+    /// Further columns to carry along: "all", "none" or a list of names. Without it: all, if the output has columns.
     pub payload: Option<PayloadColumns>,
 }
 
@@ -62,26 +67,6 @@ impl From<BytesType> for DType {
             BytesType::U8 => Self::U8,
         }
     }
-}
-
-/// Columns to carry along.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected \"all\" or a list of column names")]
-#[schemars(inline)]
-pub enum PayloadColumns {
-    /// All that are neither vectors nor ids.
-    All(All),
-    /// These.
-    Named(Vec<String>),
-}
-
-/// The word `all`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-#[expect(missing_docs, reason = "the type says it")]
-pub enum All {
-    All,
 }
 
 /// A column at the top or inside structs.
@@ -123,17 +108,23 @@ pub(super) struct VectorColumn {
 /// The columns to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Columns {
-    pub(super) vector: VectorColumn,
+    /// Nothing where the vectors are in another file.
+    pub(super) vector: Option<VectorColumn>,
     pub(super) id: Option<ColumnPath>,
+    /// What ids are, where there are any.
+    id_type: IdType,
     /// Numbers of top-level columns, ascending.
     pub(super) payload: Vec<usize>,
     /// What a person should hear.
     pub(super) notes: Vec<String>,
 }
 
+/// How columns are chosen: with vectors, or without.
+pub(super) type Choose = fn(&Schema, &ColumnOptions, &Input) -> Result<Columns, Error>;
+
 impl Columns {
-    /// Chooses. `own_ids` is false where ids are not wanted.
-    pub(super) fn choose(schema: &Schema, options: &ColumnOptions, own_ids: bool) -> Result<Self, Error> {
+    /// Chooses, as far as ids and further columns are wanted from `input`.
+    pub(super) fn choose(schema: &Schema, options: &ColumnOptions, input: &Input) -> Result<Self, Error> {
         let mut notes = Vec::new();
         let vector = choose_vector(schema, options)?;
         if options.vector_column.is_none() {
@@ -142,15 +133,62 @@ impl Columns {
         if vector.dtype == DType::F64 {
             notes.push("f64 values are rounded to f32".to_owned());
         }
-        let id = choose_id(schema, options, own_ids, &vector.path, &mut notes)?;
-        let payload = choose_payload(schema, options, &vector.path, id.as_ref())?;
-        Ok(Self { vector, id, payload, notes })
+        Self::with(Some(vector), schema, options, input, notes)
+    }
+
+    /// Chooses where the vectors are in another file.
+    pub(super) fn without_vectors(
+        schema: &Schema,
+        options: &ColumnOptions,
+        input: &Input,
+    ) -> Result<Self, Error> {
+        if options.vector_column.is_some() || options.dtype.is_some() {
+            let option = if options.vector_column.is_some() { "vector_column" } else { "dtype" };
+            return Err(Error::request(format!("expected ids and further columns alone, found {option}"))
+                .with_help(
+                    "the vectors are in another file: leave it away, or say it where that file is named",
+                ));
+        }
+        Self::with(None, schema, options, input, Vec::new())
+    }
+
+    /// Chooses ids and further columns beside the column of vectors.
+    fn with(
+        vector: Option<VectorColumn>,
+        schema: &Schema,
+        options: &ColumnOptions,
+        input: &Input,
+        mut notes: Vec<String>,
+    ) -> Result<Self, Error> {
+        let root = vector.as_ref().map(|vector| vector.path.root);
+        let id = if input.own_ids {
+            choose_id(schema, options, root, &mut notes)?
+        } else {
+            // Others take their place.
+            choose_id(schema, options, root, &mut Vec::new()).unwrap_or_default()
+        };
+        let wanted = Wanted::of(options.payload.as_ref(), input);
+        let taken = [root, id.as_ref().map(|(id, _)| id.root)];
+        let payload = choose_payload(schema, wanted, taken, &mut notes)?;
+        let id_type = id.as_ref().map_or(IdType::U64, |(_, kind)| *kind);
+        let id = id.filter(|_| input.own_ids).map(|(path, _)| path);
+        Ok(Self { vector, id, id_type, payload, notes })
+    }
+
+    /// What the ids are, if there are any.
+    pub(super) fn id_type(&self) -> Option<IdType> {
+        self.id.as_ref().map(|_| self.id_type)
+    }
+
+    /// What the values of the vectors are.
+    pub(super) fn dtype(&self) -> DType {
+        self.vector.as_ref().map_or(DType::F32, |vector| vector.dtype)
     }
 
     /// The numbers of the top-level columns that are read, ascending.
     pub(super) fn roots(&self) -> Vec<usize> {
         let mut roots = self.payload.clone();
-        roots.push(self.vector.path.root);
+        roots.extend(self.vector.as_ref().map(|vector| vector.path.root));
         roots.extend(self.id.as_ref().map(|id| id.root));
         roots.sort_unstable();
         roots.dedup();
@@ -331,8 +369,25 @@ pub(super) fn number(kind: &DataType) -> Option<DType> {
     })
 }
 
-fn is_integer(kind: &DataType) -> bool {
-    kind.is_integer()
+/// What ids a column holds. Bytes are texts only where somebody says so: they could be anything.
+fn id_type(field: &Field, is_named: bool) -> Option<IdType> {
+    match field.data_type() {
+        kind if kind.is_integer() => Some(IdType::U64),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(IdType::Text),
+        DataType::Dictionary(_, values) if is_text(values) => Some(IdType::Text),
+        DataType::FixedSizeBinary(16) if is_uuid(field) => Some(IdType::Text),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView if is_named => Some(IdType::Text),
+        _ => None,
+    }
+}
+
+fn is_text(kind: &DataType) -> bool {
+    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// Whether a column of 16 bytes is marked as UUIDs.
+fn is_uuid(field: &Field) -> bool {
+    field.metadata().get(UUID_MARK.0).is_some_and(|name| name == UUID_MARK.1)
 }
 
 /// The column of that name, or of that dotted path.
@@ -366,43 +421,46 @@ fn find<'s>(schema: &'s Schema, name: &str, option: &str) -> Result<(ColumnPath,
     Ok((ColumnPath { root, names }, field))
 }
 
+/// `vector` is the top-level column of the vectors.
 fn choose_id(
     schema: &Schema,
     options: &ColumnOptions,
-    own_ids: bool,
-    vector: &ColumnPath,
+    vector: Option<usize>,
     notes: &mut Vec<String>,
-) -> Result<Option<ColumnPath>, Error> {
-    if !own_ids {
-        return Ok(None);
-    }
+) -> Result<Option<(ColumnPath, IdType)>, Error> {
     if let Some(name) = &options.id_column {
         let (path, field) = find(schema, name, "id_column")?;
-        if is_integer(field.data_type()) {
-            return Ok(Some(path));
+        if let Some(kind) = id_type(field, true) {
+            return Ok(Some((path, kind)));
         }
         let found = format!("{} is {}", quoted(name), type_name(field.data_type()));
         return Err(Error::request(format!(
-            "expected ids that are integers (i8 to i64, u8 to u64), found that {found}"
+            "expected ids that are integers (i8 to i64, u8 to u64), strings or UUIDs, found that {found}"
         ))
         .with_help(
             "leave --id-column away: rows are numbered, and the column can be joined by row number later",
         ));
     }
     let named: Vec<_> = (schema.fields().iter().enumerate())
-        .filter(|(root, field)| *root != vector.root && ID_NAMES.contains(&field.name().as_str()))
+        .filter(|(root, field)| Some(*root) != vector && ID_NAMES.contains(&field.name().as_str()))
         .collect();
-    let integers: Vec<_> = named.iter().filter(|(_, field)| is_integer(field.data_type())).collect();
-    match integers.as_slice() {
+    let of_kind = |kind| named.iter().filter(move |(_, field)| id_type(field, false) == Some(kind));
+    let (integers, texts): (Vec<_>, Vec<_>) =
+        (of_kind(IdType::U64).collect(), of_kind(IdType::Text).collect());
+    let (fitting, kind) = match integers.is_empty() {
+        false => (integers, IdType::U64),
+        true => (texts, IdType::Text),
+    };
+    match fitting.as_slice() {
         &[&(root, field)] => {
             notes.push(format!("ids from column {}", plain(field.name())));
-            return Ok(Some(ColumnPath { root, names: vec![field.name().clone()] }));
+            return Ok(Some((ColumnPath { root, names: vec![field.name().clone()] }, kind)));
         }
         [] => {
             if let Some((_, field)) = named.first() {
                 let kind = type_name(field.data_type());
                 notes.push(format!(
-                    "ids are row numbers: column {} is {kind}, not integers",
+                    "ids are row numbers: column {} is {kind}, neither integers nor strings",
                     plain(field.name())
                 ));
             }
@@ -416,25 +474,26 @@ fn choose_id(
     Ok(None)
 }
 
+/// `taken` are the columns of the vectors and of the ids.
 fn choose_payload(
     schema: &Schema,
-    options: &ColumnOptions,
-    vector: &ColumnPath,
-    id: Option<&ColumnPath>,
+    wanted: Wanted<'_>,
+    taken: [Option<usize>; 2],
+    notes: &mut Vec<String>,
 ) -> Result<Vec<usize>, Error> {
-    let is_taken = |root: usize| root == vector.root || id.is_some_and(|id| id.root == root);
-    let names = match &options.payload {
-        None => return Ok(Vec::new()),
-        Some(PayloadColumns::All(_)) => {
-            return Ok((0..schema.fields().len()).filter(|&root| !is_taken(root)).collect());
-        }
-        Some(PayloadColumns::Named(names)) => names,
+    let others: Vec<usize> =
+        (0..schema.fields().len()).filter(|&root| !taken.contains(&Some(root))).collect();
+    wanted.note_left_out(others.iter().map(|&root| schema.field(root).name().as_bytes()), notes);
+    let names = match wanted {
+        Wanted::None { .. } => return Ok(Vec::new()),
+        Wanted::All => return Ok(others),
+        Wanted::Named(names) => names,
     };
     let mut payload = Vec::new();
     for name in names {
         let (path, _) = find(schema, name, "payload")?;
-        if path.names.len() > 1 || path.root == vector.root {
-            let found = if path.root == vector.root { "the column of vectors" } else { "a part of one" };
+        if path.names.len() > 1 || Some(path.root) == taken[0] {
+            let found = if Some(path.root) == taken[0] { "the column of vectors" } else { "a part of one" };
             let message = format!("expected further columns as payload, found {}, {found}", quoted(name));
             return Err(Error::request(message).with_help("name columns at the top that are not the vectors"));
         }

@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::csv_columns::{Columns, Role};
 use super::csv_records::{Fields, Records, guess_delimiter, is_list, list_values};
+use super::csv_survey::Survey;
+use super::payload::{PayloadBuilder, PayloadColumns};
 use super::row_dataset::RowDataset;
+use super::row_ids::RowIds;
 use super::rows::{FoundRows, Parse};
 use super::{number, text};
-use crate::{DType, Dataset, DatasetInfo, Error, Format, Input, Position, Probe, Rows, Score};
+use crate::{DType, Dataset, DatasetInfo, Error, Format, IdType, Ids, Input, Position, Probe, Rows, Score};
 
 /// Values between delimiters: one column for each value of a vector, or one column of lists such as "[0.1, -0.2]".
 ///
@@ -22,9 +26,17 @@ pub struct Csv {
     /// The column of lists, or what the columns of the vector begin with: "dim" for dim_0, dim_1, dim_2. Where it is not
     /// given: the only column of lists, else the columns that are numbered from 0 or 1, else all columns of numbers.
     pub vector_column: Option<String>,
-    /// The column of ids, whole numbers of at least 0. Where it is not given: `id` or `_id`, if that is such a number in the
-    /// first row. Rows without ids have their row numbers.
+    /// The column of ids. Where it is not given: `id`, `_id`, or the only column of ids, uuid, docid and key, if it has
+    /// something in the first row. Rows without ids have their row numbers.
     pub id_column: Option<String>,
+    /// What the ids are: "u64" or "text". Where it is not given, a pass over the whole file tells: numbers, if all are
+    /// whole numbers without zeros in front, else texts.
+    pub id_type: Option<IdType>,
+    /// Further columns to carry along: "all", "none" or a list of names. Where it is not given: all that have a name, if
+    /// the output has columns. A pass over the whole file tells their types: whole numbers are i64 (u64 if they are too
+    /// large), other numbers f64, then `true` and `false`, and everything else is text, a mixture as well. Nothing
+    /// between two delimiters is null, `""` is an empty text.
+    pub payload: Option<PayloadColumns>,
     /// What is between the fields. Where it is not given: a tab in .tsv files, else what the first line has most of: comma,
     /// tab, semicolon or bar.
     pub delimiter: Option<char>,
@@ -56,34 +68,30 @@ impl Format for Csv {
         let start = text::start(&source)?;
         let delimiter = self.delimiter(input, text::without_mark(&source.head(1 << 16)?))?;
         let mut notes = text::note_of_end(&source)?;
-        let found = FoundRows::find(source, start, Records { delimiter })?;
-        let first = found.first(2)?;
-        let records: Vec<Vec<Vec<u8>>> =
-            first.iter().map(|row| fields(row, delimiter)).collect::<Result<_, _>>()?;
-        let columns = Columns::choose(self, &records, input.own_ids, &mut notes)?;
-        let first_value = usize::from(columns.header);
-        let dim = match first.get(first_value) {
+        let mut survey = Survey::new(self, input, delimiter);
+        let found =
+            FoundRows::find_and_look(source, start, Records { delimiter }, |_, row| survey.record(row))?;
+        let columns = Arc::new(survey.finish(&mut notes)?);
+        let found = if columns.header { found.without_first()? } else { found };
+        let dim = match found.first(1)?.first() {
             None => text::dim_of_empty(input)?,
             Some(row) => {
-                let mut parser = Parser { columns: Arc::new(columns.clone()), delimiter, ids: Vec::new() };
-                text::check_dim(input, parser.values_of(0, row, &mut [])?)?
+                text::check_dim(input, Parser::new(&columns, delimiter).values_of(0, row, &mut [])?)?
             }
         };
-        let found = if columns.header { found.without_first()? } else { found };
         let info = DatasetInfo {
             format: Self::NAME,
             rows: Rows::Exact(found.count()),
             dim,
             dtype: DType::F32,
             metric: None,
-            has_ids: columns.has_ids(),
-            payload: None,
+            ids: columns.ids(),
+            payload: columns.payload.as_ref().map(|payload| payload.schema()),
             files: vec![input.path.clone()],
             size_bytes: found.len_bytes(),
             notes,
         };
-        let columns = Arc::new(columns);
-        let parser = move || Parser { columns: Arc::clone(&columns), delimiter, ids: Vec::new() };
+        let parser = move || Parser::new(&columns, delimiter);
         Ok(Box::new(RowDataset { info, found, parser }))
     }
 }
@@ -105,7 +113,8 @@ impl Csv {
     }
 }
 
-fn fields(record: &[u8], delimiter: u8) -> Result<Vec<Vec<u8>>, Error> {
+/// The fields of a record, which may go away.
+pub(super) fn fields(record: &[u8], delimiter: u8) -> Result<Vec<Vec<u8>>, Error> {
     Fields::of(record, delimiter).map(|field| field.map(std::borrow::Cow::into_owned)).collect()
 }
 
@@ -132,7 +141,8 @@ fn looks_like_records(probe: &Probe<'_>) -> bool {
 struct Parser {
     columns: Arc<Columns>,
     delimiter: u8,
-    ids: Vec<u64>,
+    ids: Option<RowIds>,
+    payload: Option<PayloadBuilder>,
 }
 
 impl Parse for Parser {
@@ -141,16 +151,26 @@ impl Parse for Parser {
         text::check_count(number, out.len(), count)
     }
 
-    fn take_ids(&mut self) -> Option<Vec<u64>> {
-        self.columns.has_ids().then(|| std::mem::take(&mut self.ids))
+    fn take_ids(&mut self) -> Option<Ids> {
+        self.ids.as_mut().map(RowIds::take)
+    }
+
+    fn take_payload(&mut self) -> Result<Option<RecordBatch>, Error> {
+        self.payload.as_mut().map(PayloadBuilder::take).transpose()
     }
 }
 
 impl Parser {
+    fn new(columns: &Arc<Columns>, delimiter: u8) -> Self {
+        let payload = columns.payload.as_ref().map(|payload| payload.builder());
+        Self { columns: Arc::clone(columns), delimiter, ids: columns.ids().map(RowIds::new), payload }
+    }
+
     /// Reads a record; gives the number of values, which may not be that of `out`.
     fn values_of(&mut self, number: u64, row: &[u8], out: &mut [f32]) -> Result<usize, Error> {
         let (mut count, mut seen) = (0, 0);
-        for field in Fields::of(row, self.delimiter) {
+        let mut fields = Fields::of(row, self.delimiter);
+        while let Some(field) = fields.next() {
             let field = field.map_err(|error| error.at(Position::Row(number)))?;
             match self.columns.roles.get(seen) {
                 None | Some(Role::Other) => {}
@@ -163,13 +183,20 @@ impl Parser {
                     count += 1;
                 }
                 Some(Role::List) => {
-                    count = list_values(&field, number, out).map_err(|error| error.at(Position::Row(number)))?;
+                    count =
+                        list_values(&field, number, out).map_err(|error| error.at(Position::Row(number)))?;
                 }
-                Some(Role::Id) => self.ids.push(number::id(&field).ok_or_else(|| {
-                    Error::expected("a whole number of at least 0 as id", number::shown(&field))
-                        .at(Position::Row(number))
-                        .with_help("ids are numbers; where they are not, rename the column: rows then have their row numbers")
-                })?),
+                Some(Role::Id) => {
+                    let pushed = self.ids.as_mut().map_or(Ok(()), |ids| ids.push(&field));
+                    pushed.map_err(|error| error.at(Position::Row(number)))?;
+                }
+                Some(&Role::Payload(column)) => {
+                    let in_quotes = fields.in_quotes;
+                    let payload = self.payload.as_mut();
+                    payload
+                        .map_or(Ok(()), |payload| payload.field(column, &field, in_quotes))
+                        .map_err(|error| error.at(Position::Row(number)))?;
+                }
             }
             seen += 1;
         }
@@ -177,6 +204,9 @@ impl Parser {
         if seen != expected {
             return Err(Error::expected(format!("{expected} fields, as the first record has"), seen)
                 .at(Position::Row(number)));
+        }
+        if let Some(payload) = &mut self.payload {
+            payload.end_row();
         }
         Ok(count)
     }

@@ -1,10 +1,14 @@
-//! Which columns of a CSV file are the vector and the id: the header and the first row tell.
+//! Which columns of a CSV file are the vector, the id and further columns: the header and the first row tell.
+
+use std::sync::Arc;
 
 use super::csv::Csv;
 use super::csv_records::is_list;
+use super::payload::{Payload, Wanted};
+use super::row_ids::well_known;
 use super::text::is_well_known;
 use super::{number, quoted};
-use crate::{Error, Position};
+use crate::{Error, IdType, Position};
 
 /// What a column is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub(super) enum Role {
     /// The whole vector.
     List,
     Id,
+    /// This one of the further columns.
+    Payload(usize),
 }
 
 #[derive(Debug, Clone)]
@@ -23,11 +29,20 @@ pub(super) struct Columns {
     pub(super) roles: Vec<Role>,
     /// Whether the first record is no row.
     pub(super) header: bool,
+    pub(super) id_type: IdType,
+    /// The names of the further columns.
+    pub(super) further: Vec<String>,
+    pub(super) payload: Option<Arc<Payload>>,
 }
 
 impl Columns {
-    pub(super) fn has_ids(&self) -> bool {
-        self.roles.contains(&Role::Id)
+    fn new(roles: Vec<Role>, header: bool) -> Self {
+        Self { roles, header, id_type: IdType::U64, further: Vec::new(), payload: None }
+    }
+
+    /// What the ids are, if there are any.
+    pub(super) fn ids(&self) -> Option<IdType> {
+        self.roles.contains(&Role::Id).then_some(self.id_type)
     }
 
     /// Chooses by the first two records, as far as there are any.
@@ -35,9 +50,10 @@ impl Columns {
         options: &Csv,
         records: &[Vec<Vec<u8>>],
         own_ids: bool,
+        wanted: Wanted<'_>,
         notes: &mut Vec<String>,
     ) -> Result<Self, Error> {
-        let Some(first) = records.first() else { return Ok(Self { roles: Vec::new(), header: false }) };
+        let Some(first) = records.first() else { return Ok(Self::new(Vec::new(), false)) };
         let header = match options.header {
             Some(header) => header,
             None => is_header(first)?,
@@ -47,7 +63,7 @@ impl Columns {
             false => (0..first.len()).map(|position| position.to_string()).collect(),
         };
         let mut roles = vec![Role::Other; names.len()];
-        let Some(row) = records.get(usize::from(header)) else { return Ok(Self { roles, header }) };
+        let Some(row) = records.get(usize::from(header)) else { return Ok(Self::new(roles, header)) };
         if row.len() != names.len() {
             return Err(Error::expected(format!("{} fields, as the header has", names.len()), row.len())
                 .at(Position::Row(0)));
@@ -60,7 +76,45 @@ impl Columns {
         if let Some(column) = id.column.filter(|_| id.is_used) {
             roles[column] = Role::Id;
         }
-        Ok(Self { roles, header })
+        let mut columns = Self::new(roles, header);
+        columns.add_further(&names, id.column, wanted, notes)?;
+        Ok(columns)
+    }
+
+    fn add_further(
+        &mut self,
+        names: &[String],
+        id: Option<usize>,
+        wanted: Wanted<'_>,
+        notes: &mut Vec<String>,
+    ) -> Result<(), Error> {
+        // What has no name is the numbers of the rows of a data frame.
+        let others: Vec<usize> = (0..names.len())
+            .filter(|&at| self.roles[at] == Role::Other && Some(at) != id && !names[at].is_empty())
+            .collect();
+        wanted.note_left_out(others.iter().map(|&at| names[at].as_bytes()), notes);
+        for at in others {
+            let is_wanted = match wanted {
+                Wanted::All => true,
+                Wanted::Named(wanted) => wanted.contains(&names[at]),
+                Wanted::None { .. } => false,
+            };
+            if !is_wanted {
+                continue;
+            }
+            if self.further.contains(&names[at]) {
+                let message = format!(
+                    "expected another name for each further column, found {} twice",
+                    quoted(&names[at])
+                );
+                return Err(Error::request(message).with_help(
+                    "say which are wanted: payload = [\"NAME\"] or payload = \"none\" in [source]",
+                ));
+            }
+            self.roles[at] = Role::Payload(self.further.len());
+            self.further.push(names[at].clone());
+        }
+        Ok(())
     }
 }
 
@@ -121,24 +175,22 @@ impl Table<'_> {
     }
 
     fn id(&self, asked: Option<&str>, own_ids: bool, notes: &mut Vec<String>) -> Result<IdColumn, Error> {
-        let is_id = |column: usize| number::id(&self.row[column]).is_some();
+        let is_id = |column: usize| !self.row[column].is_empty();
         if let Some(name) = asked {
             let column = self.position(name).ok_or_else(|| self.no_column("id_column", name))?;
             if !is_id(column) {
-                let found = number::shown(&self.row[column]);
-                let message =
-                    format!("expected a whole number of at least 0 as id, found {found} in {}", quoted(name));
+                let message = format!("expected an id, found nothing in {}", quoted(name));
                 return Err(Error::request(message)
                     .with_help("leave id_column away: rows then have their row numbers"));
             }
             return Ok(IdColumn { column: Some(column), is_used: own_ids });
         }
-        let named = |name: &String| name.eq_ignore_ascii_case("id") || name.eq_ignore_ascii_case("_id");
-        let column = self.names.iter().position(named);
+        let position = |name: &str| self.names.iter().position(|other| other.eq_ignore_ascii_case(name));
+        let column = well_known(|name| position(name).is_some()).and_then(position);
         let is_used = own_ids && column.is_some_and(is_id);
         if let Some(column) = column.filter(|_| own_ids && !is_used) {
             let name = quoted(&self.names[column]);
-            notes.push(format!("{name} is no whole number: rows have their numbers as ids"));
+            notes.push(format!("{name} is empty in the first row: rows have their numbers as ids"));
         }
         Ok(IdColumn { column, is_used })
     }

@@ -67,12 +67,14 @@ fn open_quote(field: &[u8]) -> Error {
 pub(super) struct Fields<'r> {
     rest: Option<&'r [u8]>,
     delimiter: u8,
+    /// Whether the last field was in quotes.
+    pub(super) in_quotes: bool,
 }
 
 impl<'r> Fields<'r> {
     pub(super) fn of(record: &'r [u8], delimiter: u8) -> Self {
         let record = record.strip_suffix(b"\n").unwrap_or(record);
-        Self { rest: Some(record.strip_suffix(b"\r").unwrap_or(record)), delimiter }
+        Self { rest: Some(record.strip_suffix(b"\r").unwrap_or(record)), delimiter, in_quotes: false }
     }
 
     fn quoted(&mut self, rest: &'r [u8]) -> Result<Cow<'r, [u8]>, Error> {
@@ -107,7 +109,8 @@ impl<'r> Iterator for Fields<'r> {
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.rest.take()?;
         let begin = &rest[spaces(rest)..];
-        if begin.first() == Some(&b'"') {
+        self.in_quotes = begin.first() == Some(&b'"');
+        if self.in_quotes {
             return Some(self.quoted(begin));
         }
         let field = match memchr::memchr(self.delimiter, rest) {

@@ -139,7 +139,7 @@ fn open_bin(
         dim,
         dtype,
         metric: None,
-        has_ids: false,
+        ids: None,
         payload: None,
         files: vec![input.path.clone()],
         size_bytes: len,

@@ -19,6 +19,8 @@ pub struct Glove {
     /// "keep" (the default): the words are the further column `word`, and one that is no UTF-8 is an error. "ignore": only
     /// the vectors are read.
     pub words: Words,
+    /// "word": the words are the ids, and no further column. Without it, rows have their row numbers.
+    pub id_column: Option<String>,
 }
 
 crate::register_format!(Glove);
@@ -47,6 +49,7 @@ impl Format for Glove {
     }
 
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
+        let ids = words::ids(self.id_column.as_deref(), input)?;
         let source = input.source()?;
         words::refuse_others(&source.head(4)?)?;
         let (start, notes) = (text::start(&source)?, text::note_of_end(&source)?);
@@ -65,14 +68,14 @@ impl Format for Glove {
             dim,
             dtype: DType::F32,
             metric: None,
-            has_ids: false,
-            payload: self.words.schema(),
+            ids,
+            payload: self.words.schema(ids),
             files: vec![input.path.clone()],
             size_bytes: found.len_bytes(),
             notes,
         };
-        let schema = info.payload.clone();
-        let parser = move || WordParser::new(schema.clone(), false);
+        let rows = info.clone();
+        let parser = move || WordParser::new(&rows, false);
         Ok(Box::new(RowDataset { info, found, parser }))
     }
 }

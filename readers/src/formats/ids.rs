@@ -76,7 +76,7 @@ pub fn read_u64_ids(input: &Input) -> Result<Vec<u64>, Error> {
     let rows = len / ID_BYTES;
     match IdFile::new(source).get(0..rows)? {
         Ids::U64(ids) => Ok(ids.to_vec()),
-        Ids::From(_) => unreachable!("an id file holds its ids"),
+        _ => unreachable!("an id file holds its ids"),
     }
 }
 

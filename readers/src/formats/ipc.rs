@@ -12,7 +12,7 @@ use arrow_ipc::{Block, Endianness, MessageHeader, MetadataVersion, root_as_messa
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 
 use super::column_values::{Converter, first_dim};
-use super::columns::{ColumnOptions, Columns, Layout, check_dim, known_dim, no_dim, wrong_dim};
+use super::columns::{Choose, ColumnOptions, Columns, Layout, check_dim, known_dim, no_dim, wrong_dim};
 use super::contained::{contained, one_line};
 use crate::{
     Batch, Batches, BufferPool, DType, Dataset, DatasetInfo, Error, Input, Matrix, Origin, Piece, Position,
@@ -201,12 +201,12 @@ impl IpcDataset {
         format: &'static str,
         source: Source,
         messages: Messages,
-        options: &ColumnOptions,
+        (options, choose): (&ColumnOptions, Choose),
         input: &Input,
         mut notes: Vec<String>,
     ) -> Result<Self, Error> {
         let Messages { schema, version, dictionaries, batches, replaces } = messages;
-        let columns = Columns::choose(&schema, options, input.own_ids)?;
+        let columns = choose(&schema, options, input)?;
         let mut starts = vec![0u64];
         let mut table_bytes = 0;
         let is_copied = source.map().is_none() || !stays_in_place(&columns);
@@ -225,11 +225,14 @@ impl IpcDataset {
             );
         }
         let mut decoder = FileDecoder::new(Arc::clone(&schema), version).with_projection(columns.roots());
-        // Lists of numbers have no dictionaries: only further columns can.
-        if columns.payload.iter().any(|&root| has_dictionary(schema.field(root).data_type())) {
+        // Lists of numbers have no dictionaries: only ids and further columns can.
+        let others = columns.payload.iter().copied().chain(columns.id.iter().map(|id| id.root));
+        if others.into_iter().any(|root| has_dictionary(schema.field(root).data_type())) {
             if replaces {
-                let message = "expected each dictionary of the payload once, found one that is replaced";
-                return Err(Error::unsupported(message).with_help("leave such columns out of payload"));
+                let message = "expected each dictionary once, found one that is replaced";
+                return Err(Error::unsupported(message).with_help(
+                    "name further columns without dictionaries: payload = [\"NAME\"] in [source]",
+                ));
             }
             for place in dictionaries {
                 let block =
@@ -246,9 +249,9 @@ impl IpcDataset {
             format,
             rows: Rows::Exact(starts.last().copied().unwrap_or_default()),
             dim: 1,
-            dtype: converter.columns.vector.dtype,
+            dtype: converter.columns.dtype(),
             metric: None,
-            has_ids: converter.columns.id.is_some(),
+            ids: converter.columns.id_type(),
             payload,
             files: vec![input.path.clone()],
             size_bytes: source.len_bytes(),
@@ -263,7 +266,7 @@ impl IpcDataset {
     }
 
     fn dimension(&self, input: &Input) -> Result<usize, Error> {
-        let vector = &self.converter.columns.vector;
+        let Some(vector) = &self.converter.columns.vector else { return Ok(0) };
         let known = known_dim(vector, input.dim)?;
         if let (Some(dim), Some(_)) = (known, vector.dim) {
             return Ok(dim);
@@ -286,7 +289,7 @@ impl IpcDataset {
     /// The values of all batches, if they can be used where they are. What keeps them from it, reading says.
     fn map_in_place(&self) -> Option<Vec<ScalarBuffer<f32>>> {
         let columns = &self.converter.columns;
-        let vector = &columns.vector;
+        let vector = columns.vector.as_ref()?;
         let is_plain = vector.layout == Layout::FixedList && vector.dtype == DType::F32;
         let alone = columns.id.is_none() && columns.payload.is_empty();
         let map = self.source.map().filter(|_| is_plain && alone && vector.path.names.len() == 1)?;
@@ -381,7 +384,8 @@ impl IpcDataset {
 
 /// Whether the body of a batch may stay in a map that others can change: it is numbers only, which any bits are.
 fn stays_in_place(columns: &Columns) -> bool {
-    columns.vector.layout == Layout::FixedList && columns.payload.is_empty()
+    let is_fixed = columns.vector.as_ref().is_some_and(|vector| vector.layout == Layout::FixedList);
+    is_fixed && columns.payload.is_empty()
 }
 
 /// Whether a column needs dictionaries to be read.

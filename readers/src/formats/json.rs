@@ -116,6 +116,43 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Passes a value of any kind, and gives its bytes.
+    pub(super) fn raw_value(&mut self) -> Result<&'a [u8], Error> {
+        self.peek();
+        let start = self.at;
+        self.skip()?;
+        Ok(&self.bytes[start..self.at])
+    }
+
+    /// Passes an array of numbers or a string without a look at what is in it: whoever reads it does that.
+    pub(super) fn skip_vector(&mut self) -> Result<(), Error> {
+        if self.peek() != Some(b'[') {
+            return self.skip();
+        }
+        let end = memchr::memchr(b']', &self.bytes[self.at..]).map(|end| self.at + end + 1);
+        self.at = end.unwrap_or(self.bytes.len());
+        Ok(())
+    }
+
+    /// The key of the next entry of an object, of which `first` is the first; nothing behind the last.
+    pub(super) fn key(&mut self, first: bool) -> Result<Option<Cow<'a, [u8]>>, Error> {
+        let opened = !first || self.pass(b'{');
+        if !opened {
+            return Err(self.refuse("an object"));
+        }
+        if self.pass(b'}') {
+            return Ok(None);
+        }
+        if !first && !self.pass(b',') {
+            return Err(self.refuse("`,` or `}`"));
+        }
+        let key = self.string()?;
+        if !self.pass(b':') {
+            return Err(self.refuse("`:`"));
+        }
+        Ok(Some(key))
+    }
+
     /// Calls `each` at every element of an array, which it must pass.
     pub(super) fn elements(
         &mut self,
@@ -145,25 +182,12 @@ impl<'a> Cursor<'a> {
         &mut self,
         mut each: impl FnMut(&mut Self, &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        if !self.pass(b'{') {
-            return Err(self.refuse("an object"));
-        }
-        if self.pass(b'}') {
-            return Ok(());
-        }
-        loop {
-            let key = self.string()?;
-            if !self.pass(b':') {
-                return Err(self.refuse("`:`"));
-            }
+        let mut first = true;
+        while let Some(key) = self.key(first)? {
             each(self, &key)?;
-            if self.pass(b'}') {
-                return Ok(());
-            }
-            if !self.pass(b',') {
-                return Err(self.refuse("`,` or `}`"));
-            }
+            first = false;
         }
+        Ok(())
     }
 
     /// An array of numbers into `out`: how many there are, which may be more than `out` holds.
@@ -215,13 +239,19 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A whole number of at least 0, if one is there.
-    pub(super) fn id(&mut self) -> Option<u64> {
+    /// The text of a whole number, if one is there.
+    pub(super) fn whole_number(&mut self) -> Option<&'a [u8]> {
         self.peek();
         let word = self.word();
-        let id = number::id(word)?;
-        self.at += word.len();
-        Some(id)
+        let digits = word.strip_prefix(b"-").unwrap_or(word);
+        let is_whole = digits.iter().all(u8::is_ascii_digit) && matches!(digits, [b'0'] | [b'1'..=b'9', ..]);
+        self.at += if is_whole { word.len() } else { 0 };
+        is_whole.then_some(word)
+    }
+
+    /// A whole number of at least 0 that fits, if one is there.
+    pub(super) fn id(&mut self) -> Option<u64> {
+        number::id(self.clone().whole_number()?)
     }
 }
 

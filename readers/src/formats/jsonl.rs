@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::json::{Cursor, base64_values, path_text};
-use super::jsonl_survey::{Columns, survey};
+use super::jsonl_survey::{Columns, Survey};
+use super::payload::{PayloadBuilder, PayloadColumns};
 use super::row_dataset::RowDataset;
+use super::row_ids::RowIds;
 use super::rows::{FoundRows, Lines, Parse};
 use super::text;
-use crate::{DType, Dataset, DatasetInfo, Error, Format, Input, Position, Probe, Rows, Score};
+use crate::{DType, Dataset, DatasetInfo, Error, Format, IdType, Ids, Input, Position, Probe, Rows, Score};
 
 /// JSON Lines: every line is an array of numbers, or an object that holds one. Blank lines are passed over.
 ///
@@ -22,9 +25,18 @@ pub struct JsonLines {
     /// "response.body.data.0.embedding". Where it is not given: the only key whose value is an array of numbers, or the
     /// one that is called vector, emb, embedding, embeddings, values, openai or ends in _embedding.
     pub vector_column: Option<String>,
-    /// Where in the object the id is: a whole number of at least 0. Where it is not given: `id` or `_id`, if that is such a
-    /// number in the first line. Rows without ids have their row numbers.
+    /// Where in the object the id is: a whole number of at least 0, or a string. Where it is not given: `id`, `_id`, or the
+    /// only key of ids, uuid, docid and key, if that is a number or a string in the first line. Rows without ids have
+    /// their row numbers.
     pub id_column: Option<String>,
+    /// What the ids are: "u64", which takes strings of digits as well, or "text", which takes numbers as well. Where it is
+    /// not given: what all of them are; a mixture is refused.
+    pub id_type: Option<IdType>,
+    /// Further keys to carry along as columns: "all", "none" or a list of names. Where it is not given: all, if the output
+    /// has columns. A pass over the whole file tells their types, and a key that a line lacks is null: whole numbers are
+    /// i64 (u64 if they are too large), other numbers f64, then truth values and texts. Of mixed values, objects and
+    /// arrays the column has the JSON as text, marked as arrow.json.
+    pub payload: Option<PayloadColumns>,
 }
 
 crate::register_format!(JsonLines);
@@ -53,16 +65,17 @@ impl Format for JsonLines {
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
         let source = input.source()?;
         let start = text::start(&source)?;
-        let found = FoundRows::find(source, start, Lines)?;
-        let first = found.first(1)?.into_iter().next().unwrap_or_default();
-        let (columns, dim, notes) = if first.is_empty() {
-            (Columns::default(), text::dim_of_empty(input)?, Vec::new())
-        } else {
-            let (vector, id) = (self.vector_column.as_deref(), self.id_column.as_deref());
-            let (columns, notes) = survey(&first, vector, id, input.own_ids)?;
-            let mut parser = Parser { columns: Arc::new(columns), ids: Vec::new() };
-            let dim = parser.values_of(0, &first, &mut []).map_err(|error| error.at(Position::Row(0)))?;
-            (Arc::unwrap_or_clone(parser.columns), text::check_dim(input, dim)?, notes)
+        let mut survey = Survey::new(self, input);
+        let found = FoundRows::find_and_look(source, start, Lines, |number, line| survey.line(number, line))?;
+        let (columns, dim, notes) = match survey.finish()? {
+            None => (Columns::default(), text::dim_of_empty(input)?, Vec::new()),
+            Some((columns, notes)) => {
+                let columns = Arc::new(columns);
+                let mut parser = Parser::new(&columns);
+                let first = found.first(1)?.into_iter().next().unwrap_or_default();
+                let dim = parser.values_of(0, &first, &mut []).map_err(|error| error.at(Position::Row(0)))?;
+                (Arc::unwrap_or_clone(columns), text::check_dim(input, dim)?, notes)
+            }
         };
         let info = DatasetInfo {
             format: Self::NAME,
@@ -70,21 +83,25 @@ impl Format for JsonLines {
             dim,
             dtype: DType::F32,
             metric: None,
-            has_ids: columns.id.is_some(),
-            payload: None,
+            ids: columns.id.as_ref().map(|(_, kind)| *kind),
+            payload: columns.payload.as_ref().map(|payload| payload.schema()),
             files: vec![input.path.clone()],
             size_bytes: found.len_bytes(),
             notes,
         };
         let columns = Arc::new(columns);
-        let parser = move || Parser { columns: Arc::clone(&columns), ids: Vec::new() };
+        let parser = move || Parser::new(&columns);
         Ok(Box::new(RowDataset { info, found, parser }))
     }
 }
 
+/// What to do about rows whose ids are none.
+const NO_ID: &str = "ids are whole numbers or strings; where they are not in every row, rename the key, and rows are known by their numbers";
+
 struct Parser {
     columns: Arc<Columns>,
-    ids: Vec<u64>,
+    ids: Option<RowIds>,
+    payload: Option<PayloadBuilder>,
 }
 
 impl Parse for Parser {
@@ -93,30 +110,41 @@ impl Parse for Parser {
         text::check_count(number, out.len(), count)
     }
 
-    fn take_ids(&mut self) -> Option<Vec<u64>> {
-        self.columns.id.is_some().then(|| std::mem::take(&mut self.ids))
+    fn take_ids(&mut self) -> Option<Ids> {
+        self.ids.as_mut().map(RowIds::take)
+    }
+
+    fn take_payload(&mut self) -> Result<Option<RecordBatch>, Error> {
+        self.payload.as_mut().map(PayloadBuilder::take).transpose()
     }
 }
 
 impl Parser {
+    fn new(columns: &Arc<Columns>) -> Self {
+        let ids = columns.id.as_ref().map(|(_, kind)| RowIds::new(*kind));
+        let payload = columns.payload.as_ref().map(|payload| payload.builder());
+        Self { columns: Arc::clone(columns), ids, payload }
+    }
+
     /// Reads a line; gives the number of values, which may not be that of `out`.
     fn values_of(&mut self, number: u64, row: &[u8], out: &mut [f32]) -> Result<usize, Error> {
         let mut cursor = Cursor::new(row);
-        let mut visit = Visit { columns: &self.columns, row: number, out, count: None, id: None };
-        visit.value(&mut cursor, 0, true, self.columns.id.is_some())?;
-        let (count, id) = (visit.count, visit.id);
+        let Self { columns, ids, payload } = self;
+        let mut visit = Visit { columns, row: number, out, count: None, ids, has_id: false, payload };
+        visit.value(&mut cursor, 0, true, columns.id.is_some())?;
+        let (count, has_id) = (visit.count, visit.has_id);
         if cursor.peek().is_some() {
             return Err(cursor
                 .refuse("the end of the line")
                 .with_help("write one JSON value a line: jq -c ."));
         }
-        if let Some(path) = &self.columns.id {
-            let missing = || Error::expected(format!("an id at {}", path_text(path)), "none");
-            self.ids.push(id.ok_or_else(missing)?);
+        if let Some((path, _)) = columns.id.as_ref().filter(|_| !has_id) {
+            return Err(Error::expected(format!("an id at {}", path_text(path)), "none").with_help(NO_ID));
         }
-        count.ok_or_else(|| {
-            Error::expected(format!("a vector at {}", path_text(&self.columns.vector)), "none")
-        })
+        if let Some(payload) = payload {
+            payload.end_row();
+        }
+        count.ok_or_else(|| Error::expected(format!("a vector at {}", path_text(&columns.vector)), "none"))
     }
 }
 
@@ -126,14 +154,16 @@ struct Visit<'v> {
     row: u64,
     out: &'v mut [f32],
     count: Option<usize>,
-    id: Option<u64>,
+    ids: &'v mut Option<RowIds>,
+    has_id: bool,
+    payload: &'v mut Option<PayloadBuilder>,
 }
 
 impl Visit<'_> {
     /// Passes a value that is `depth` steps down, on the path to the vector or to the id if so.
     fn value(&mut self, cursor: &mut Cursor<'_>, depth: usize, vector: bool, id: bool) -> Result<(), Error> {
         let columns = self.columns;
-        let id_path = columns.id.as_deref().unwrap_or_default();
+        let id_path = columns.id.as_ref().map(|(path, _)| path.as_slice()).unwrap_or_default();
         if vector && depth == columns.vector.len() {
             return self.vector(cursor);
         }
@@ -143,7 +173,13 @@ impl Visit<'_> {
         let step = |path: &[Vec<u8>], on: bool, name: &[u8]| on && path[depth] == name;
         let mut next = |cursor: &mut Cursor<'_>, name: &[u8]| {
             let (vector, id) = (step(&columns.vector, vector, name), step(id_path, id, name));
-            if vector || id { self.value(cursor, depth + 1, vector, id) } else { cursor.skip() }
+            if vector || id {
+                return self.value(cursor, depth + 1, vector, id);
+            }
+            match &mut *self.payload {
+                Some(payload) if depth == 0 => payload.json(name, cursor),
+                _ => cursor.skip(),
+            }
         };
         match cursor.peek() {
             Some(b'{') => cursor.entries(next),
@@ -176,13 +212,21 @@ impl Visit<'_> {
     }
 
     fn id(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Error> {
-        let Some(id) = cursor.id() else {
-            let id = path_text(self.columns.id.as_deref().unwrap_or_default());
-            return Err(cursor.refuse(&format!("a whole number of at least 0 as {id}")).with_help(
-                "ids are numbers; where they are not in every row, rename the key, and rows are known by their numbers",
-            ));
+        let Some(ids) = &mut *self.ids else { return cursor.skip() };
+        let number = match ids {
+            RowIds::U64(_) => cursor.id().and_then(|_| cursor.whole_number()),
+            RowIds::Text(_) => cursor.whole_number(),
         };
-        if self.id.replace(id).is_some() {
+        match (number, cursor.peek()) {
+            (Some(number), _) => ids.push(number)?,
+            (None, Some(b'"')) => ids.push(&cursor.string()?)?,
+            _ => {
+                let id = self.columns.id.as_ref().map(|(path, _)| path_text(path)).unwrap_or_default();
+                let expected = format!("a whole number of at least 0 or a string as {id}");
+                return Err(cursor.refuse(&expected).with_help(NO_ID));
+            }
+        }
+        if std::mem::replace(&mut self.has_id, true) {
             return Err(Error::expected("one id", "two"));
         }
         Ok(())

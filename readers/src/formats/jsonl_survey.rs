@@ -1,8 +1,14 @@
-//! Which keys of a line are the vector and the id: the first line tells.
+//! Which keys of a line are the vector, the id and further columns: the first line tells. What kinds of values ids and
+//! further columns have, all lines tell.
+
+use std::sync::Arc;
 
 use super::json::{Cursor, base64_values, path_text};
+use super::jsonl::JsonLines;
+use super::payload::{self, Payload, Wanted};
+use super::row_ids::{IdSurvey, well_known};
 use super::text::is_well_known;
-use crate::{Error, Position};
+use crate::{Error, IdType, Input, Position};
 
 /// How far down arrays of numbers are looked for, to name them.
 const MAX_DEPTH: usize = 8;
@@ -12,15 +18,120 @@ const MAX_DEPTH: usize = 8;
 pub(super) struct Columns {
     /// Empty where the line itself is the vector.
     pub(super) vector: Vec<Vec<u8>>,
-    pub(super) id: Option<Vec<Vec<u8>>>,
+    pub(super) id: Option<(Vec<Vec<u8>>, IdType)>,
+    /// Keys of the lines themselves.
+    pub(super) payload: Option<Arc<Payload>>,
+}
+
+/// Looks at every line once, as far as something about it must be known before the first batch.
+pub(super) struct Survey<'o> {
+    options: &'o JsonLines,
+    own_ids: bool,
+    wanted: Wanted<'o>,
+    chosen: Option<Result<(Columns, Vec<String>), Error>>,
+    ids: IdSurvey,
+    payload: payload::Survey<'o>,
+}
+
+impl<'o> Survey<'o> {
+    pub(super) fn new(options: &'o JsonLines, input: &Input) -> Self {
+        let wanted = Wanted::of(options.payload.as_ref(), input);
+        let payload = payload::Survey::new(wanted);
+        Self { options, own_ids: input.own_ids, wanted, chosen: None, ids: IdSurvey::default(), payload }
+    }
+
+    /// Takes note of a line. What is wrong with it, reading says: the line may not be wanted.
+    pub(super) fn line(&mut self, number: u64, line: &[u8]) {
+        if self.chosen.is_none() {
+            let chosen = choose(line, self.options, self.own_ids, self.wanted);
+            self.chosen = Some(chosen.map_err(|error| error.at(Position::Row(0))));
+        }
+        let Some(Ok((columns, _))) = &self.chosen else { return };
+        let Some(vector) = columns.vector.first() else { return };
+        let id = columns.id.as_ref().map(|(path, _)| path.as_slice()).unwrap_or_default();
+        let mut seeks_id =
+            self.own_ids && !id.is_empty() && self.options.id_type.is_none() && !self.ids.is_settled();
+        let (mut cursor, mut first) = (Cursor::new(line), true);
+        while seeks_id || !self.wanted.is_none() {
+            let Ok(Some(key)) = cursor.key(first) else { return };
+            first = false;
+            let is_id = id.first().is_some_and(|name| **name == *key);
+            let passed = if is_id {
+                let value = cursor.raw_value();
+                if let Some(value) = value.as_ref().ok().and_then(|value| inside(value, &id[1..])) {
+                    match value {
+                        [b'"', ..] => self.ids.text(number),
+                        [b'-' | b'0'..=b'9', ..] => self.ids.number(number),
+                        _ => {}
+                    }
+                }
+                seeks_id = false;
+                value.map(|_| ())
+            } else if **vector == *key {
+                match columns.vector.len() {
+                    1 => cursor.skip_vector(),
+                    _ => cursor.skip(),
+                }
+            } else if self.wanted.is_none() {
+                cursor.skip()
+            } else {
+                cursor.raw_value().map(|value| self.payload.json(&key, value))
+            };
+            if passed.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The columns, and what a person should know of the choice; nothing if there are no lines.
+    pub(super) fn finish(self) -> Result<Option<(Columns, Vec<String>)>, Error> {
+        let Some(chosen) = self.chosen else { return Ok(None) };
+        let (mut columns, notes) = chosen?;
+        columns.id = columns.id.filter(|_| self.own_ids);
+        if let Some((path, kind)) = &mut columns.id {
+            let name = path_text(path);
+            *kind = match self.options.id_type {
+                Some(kind) => kind,
+                None => self.ids.one_kind(name.trim_matches('`'))?,
+            };
+        }
+        columns.payload = self.payload.finish(true)?.map(Arc::new);
+        Ok(Some((columns, notes)))
+    }
+}
+
+/// The value that is down `path` inside of `value`.
+fn inside<'v>(value: &'v [u8], path: &[Vec<u8>]) -> Option<&'v [u8]> {
+    let Some((step, rest)) = path.split_first() else { return Some(value) };
+    let (mut cursor, mut found) = (Cursor::new(value), None);
+    let mut each = |cursor: &mut Cursor<'v>, name: &[u8]| {
+        let value = cursor.raw_value()?;
+        if name == step.as_slice() {
+            found = Some(value);
+        }
+        Ok(())
+    };
+    let passed = match cursor.peek() {
+        Some(b'{') => cursor.entries(each),
+        _ => cursor.elements(|cursor, position| each(cursor, position.to_string().as_bytes())),
+    };
+    passed.ok()?;
+    inside(found?, rest)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Numbers,
     Base64,
+    Text,
     Id,
     Other,
+}
+
+impl Kind {
+    fn is_id(self) -> bool {
+        matches!(self, Self::Id | Self::Text | Self::Base64)
+    }
 }
 
 /// A value of the first line.
@@ -31,21 +142,13 @@ struct Seen {
 }
 
 /// Chooses the columns by the first line, and says what a person should know of the choice.
-pub(super) fn survey(
-    first: &[u8],
-    vector: Option<&str>,
-    id: Option<&str>,
-    own_ids: bool,
-) -> Result<(Columns, Vec<String>), Error> {
-    choose(first, vector, id, own_ids).map_err(|error| error.at(Position::Row(0)))
-}
-
 fn choose(
     first: &[u8],
-    vector: Option<&str>,
-    id: Option<&str>,
+    options: &JsonLines,
     own_ids: bool,
+    wanted: Wanted<'_>,
 ) -> Result<(Columns, Vec<String>), Error> {
+    let (vector, id) = (options.vector_column.as_deref(), options.id_column.as_deref());
     let mut cursor = Cursor::new(first);
     let mut notes = Vec::new();
     if cursor.pass(b'[') {
@@ -79,47 +182,62 @@ fn choose(
     let vector = match vector {
         Some(name) => find(name).ok_or_else(|| {
             let found = format!("no `{name}`");
-            Error::request(format!("expected vector_column in every line, found {found}"))
-                .with_help(format!("arrays of numbers are at: {}", names(&seen, Kind::Numbers)))
+            Error::request(format!("expected vector_column in every line, found {found}")).with_help(format!(
+                "arrays of numbers are at: {}",
+                names(&seen, |kind| kind == Kind::Numbers)
+            ))
         })?,
         None => only_vector(&seen)?,
     };
-    if !own_ids {
-        return Ok((Columns { vector, id: None }, notes));
-    }
-    let kind_of = |path: &[Vec<u8>]| seen.iter().find(|seen| seen.path == path).map(|seen| seen.kind);
-    let id = match id {
-        Some(name) => {
-            let path = find(name).ok_or_else(|| {
-                Error::request(format!("expected id_column in every line, found no `{name}`"))
-                    .with_help(format!("whole numbers are at: {}", names(&seen, Kind::Id)))
-            })?;
-            if kind_of(&path) != Some(Kind::Id) {
-                return Err(Error::request(format!(
-                    "expected a whole number of at least 0 as id, found another kind at {}",
-                    path_text(&path)
-                ))
-                .with_help("leave id_column away: rows then have their row numbers"));
-            }
-            Some(path)
-        }
-        None => {
-            let paths = [b"id".as_slice(), b"_id"].map(|name| vec![name.to_vec()]);
-            let mut there = paths.into_iter().filter_map(|path| Some((kind_of(&path)?, path)));
-            match there.next() {
-                Some((Kind::Id, path)) => Some(path),
-                Some((_, path)) => {
-                    notes.push(format!(
-                        "{} is no whole number: rows have their numbers as ids",
-                        path_text(&path)
-                    ));
-                    None
-                }
-                None => None,
-            }
-        }
+    let id = if own_ids {
+        choose_id(&seen, id, &find, &mut notes)?
+    } else {
+        // Others take their place.
+        choose_id(&seen, id, &find, &mut Vec::new()).unwrap_or_default()
     };
-    Ok((Columns { vector, id }, notes))
+    let mut others: Vec<&[u8]> = Vec::new();
+    let is_root = |path: &[Vec<u8>], root: &[u8]| path.first().is_some_and(|name| name.as_slice() == root);
+    for root in seen.iter().filter_map(|seen| seen.path.first()) {
+        let is_taken = is_root(&vector, root) || id.as_ref().is_some_and(|id| is_root(id, root));
+        if !is_taken && others.last() != Some(&root.as_slice()) {
+            others.push(root);
+        }
+    }
+    wanted.note_left_out(others.into_iter(), &mut notes);
+    // What kind of ids they are, all lines together say.
+    let id = id.map(|path| (path, IdType::U64));
+    Ok((Columns { vector, id, payload: None }, notes))
+}
+
+fn choose_id(
+    seen: &[Seen],
+    asked: Option<&str>,
+    find: &dyn Fn(&str) -> Option<Vec<Vec<u8>>>,
+    notes: &mut Vec<String>,
+) -> Result<Option<Vec<Vec<u8>>>, Error> {
+    let kind_of = |path: &[Vec<u8>]| seen.iter().find(|seen| seen.path == path).map(|seen| seen.kind);
+    let Some(name) = asked else {
+        let path = |name: &str| vec![name.as_bytes().to_vec()];
+        let Some(name) = well_known(|name| kind_of(&path(name)).is_some()) else { return Ok(None) };
+        if kind_of(&path(name)).is_some_and(Kind::is_id) {
+            return Ok(Some(path(name)));
+        }
+        notes
+            .push(format!("`{name}` is neither a whole number nor a string: rows have their numbers as ids"));
+        return Ok(None);
+    };
+    let path = find(name).ok_or_else(|| {
+        Error::request(format!("expected id_column in every line, found no `{name}`"))
+            .with_help(format!("whole numbers and strings are at: {}", names(seen, Kind::is_id)))
+    })?;
+    if kind_of(&path).is_some_and(Kind::is_id) {
+        return Ok(Some(path));
+    }
+    let place = path_text(&path);
+    Err(Error::request(format!(
+        "expected a whole number of at least 0 or a string as id, found another kind at {place}"
+    ))
+    .with_help("leave id_column away: rows then have their row numbers"))
 }
 
 /// The one array of numbers, or the one whose name is known, or the one text of such a name that is base64.
@@ -142,14 +260,14 @@ fn only_vector(seen: &[Seen]) -> Result<Vec<Vec<u8>>, Error> {
             count => format!("{count}"),
         };
         Error::request(format!("expected one key whose value is an array of numbers, found {found}"))
-            .with_help(format!("name it with vector_column: {}", names(seen, numbers)))
+            .with_help(format!("name it with vector_column: {}", names(seen, |kind| kind == numbers)))
     })
 }
 
-fn names(seen: &[Seen], kind: Kind) -> String {
+fn names(seen: &[Seen], is_meant: impl Fn(Kind) -> bool) -> String {
     const NAMED: usize = 8;
     let found: Vec<_> =
-        seen.iter().filter(|seen| seen.kind == kind).map(|seen| path_text(&seen.path)).collect();
+        seen.iter().filter(|seen| is_meant(seen.kind)).map(|seen| path_text(&seen.path)).collect();
     match found.as_slice() {
         [] => "there are none in the first line".to_owned(),
         some => some[..some.len().min(NAMED)].join(", "),
@@ -184,7 +302,7 @@ fn look(cursor: &mut Cursor<'_>, path: &mut Vec<Vec<u8>>, seen: &mut Vec<Seen>) 
         }
         Some(b'"') => match base64_values(&cursor.clone().string()?, &mut []) {
             Some(1..) => Kind::Base64,
-            _ => Kind::Other,
+            _ => Kind::Text,
         },
         Some(b'0'..=b'9') if cursor.clone().id().is_some() => Kind::Id,
         _ if path.is_empty() => return Err(cursor.refuse("an array of numbers, or an object that holds one")),

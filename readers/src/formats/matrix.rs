@@ -74,7 +74,7 @@ impl MatrixFile {
             dim,
             dtype,
             metric: None,
-            has_ids: false,
+            ids: None,
             payload: None,
             files: vec![input.path.clone()],
             size_bytes: len,

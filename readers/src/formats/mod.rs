@@ -15,6 +15,7 @@ mod contained;
 mod csv;
 mod csv_columns;
 mod csv_records;
+mod csv_survey;
 mod dense;
 mod fbin;
 mod glove;
@@ -43,8 +44,10 @@ mod parquet_pages;
 mod parquet_runs;
 #[cfg(feature = "parquet")]
 mod parquet_values;
+mod payload;
 mod raw_f32;
 mod row_dataset;
+mod row_ids;
 mod rows;
 mod safetensors;
 mod sidecar;
@@ -61,12 +64,12 @@ pub use self::arrow_stream::ArrowStream;
 #[cfg(feature = "parquet")]
 pub use self::parquet::Parquet;
 #[cfg(feature = "parquet")]
-pub(crate) use self::parquet::open as parquet_file;
+pub(crate) use self::parquet::open_vectors as parquet_file;
 #[cfg(feature = "parquet")]
 #[doc(hidden)]
 pub use self::parquet_dataset::{ParquetReading, RowCounts};
 #[cfg(any(feature = "arrow", feature = "parquet"))]
-pub use columns::{All, BytesType, ColumnOptions, PayloadColumns};
+pub use columns::{BytesType, ColumnOptions};
 pub use csv::Csv;
 pub use fbin::{F16bin, Fbin, I8bin, Ibin, U8bin};
 pub use glove::Glove;
@@ -77,6 +80,7 @@ pub use npy::Npy;
 pub use npy_header::{NpyHeader, npy_header, parse_npy_header};
 pub use npy_type::VoidType;
 pub use npz::Npz;
+pub use payload::{PayloadColumns, PayloadWord};
 pub use raw_f32::RawF32;
 pub use safetensors::Safetensors;
 pub use sidecar::{Sidecar, sidecar_path_for_writing};
@@ -85,7 +89,7 @@ pub use word2vec::Word2vec;
 pub use words::Words;
 
 /// Text out of a file for a one-line message: shortened, and with nothing in it that a terminal would obey.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;
     let mut shown = String::from("`");
     for char in text.chars().take(SHOWN) {

@@ -52,7 +52,7 @@ impl Format for Npy {
             dim,
             dtype,
             metric: None,
-            has_ids: false,
+            ids: None,
             payload: None,
             files: vec![input.path.clone()],
             size_bytes: source.len_bytes(),

@@ -100,7 +100,7 @@ impl Format for Npz {
             dim: layout.dim,
             dtype: layout.dtype,
             metric: None,
-            has_ids: false,
+            ids: None,
             payload: None,
             files: vec![input.path.clone()],
             size_bytes,

@@ -3,10 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow_schema::Schema;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::basic::LogicalType;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::schema::types::SchemaDescriptor;
@@ -14,7 +16,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::column_values::{Converter, first_dim};
-use super::columns::{ColumnOptions, ColumnPath, Columns, check_dim, known_dim, no_dim, wrong_dim};
+use super::columns::{
+    Choose, ColumnOptions, ColumnPath, Columns, UUID_MARK, check_dim, known_dim, no_dim, wrong_dim,
+};
 use super::contained::{contained, one_line};
 use super::parquet_chunks::Chunks;
 use super::parquet_dataset::{ParquetDataset, ParquetReading};
@@ -56,14 +60,28 @@ impl Format for Parquet {
     }
 
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
-        Ok(Box::new(open(input, &self.0, ParquetReading::default())?))
+        Ok(Box::new(open_vectors(input, &self.0, ParquetReading::default())?))
+    }
+
+    fn open_columns(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
+        Ok(Box::new(open(input, &self.0, Columns::without_vectors, ParquetReading::default())?))
     }
 }
 
-/// Opens a file. How it is read makes no difference to what is read.
-pub(crate) fn open(
+/// Opens a file for its vectors, to be read in a certain way.
+pub(crate) fn open_vectors(
     input: &Input,
     options: &ColumnOptions,
+    reading: ParquetReading,
+) -> Result<ParquetDataset, Error> {
+    open(input, options, Columns::choose, reading)
+}
+
+/// Opens a file. How it is read makes no difference to what is read.
+fn open(
+    input: &Input,
+    options: &ColumnOptions,
+    choose: Choose,
     reading: ParquetReading,
 ) -> Result<ParquetDataset, Error> {
     // Nothing of it is used in place, so it is read: decoders of foreign code never see bytes that change.
@@ -74,10 +92,10 @@ pub(crate) fn open(
         let options = ArrowReaderOptions::new();
         ArrowReaderMetadata::load(&chunks, options).map_err(|e| undecodable("the Parquet footer", &e))
     })?;
-    let schema = Arc::clone(metadata.schema());
-    let columns = Columns::choose(&schema, options, input.own_ids)?;
     let descriptor = metadata.parquet_schema();
-    let vector = below(descriptor, &columns.vector.path);
+    let schema = with_uuids(metadata.schema(), descriptor);
+    let columns = choose(&schema, options, input)?;
+    let vector = columns.vector.as_ref().map_or_else(Vec::new, |vector| below(descriptor, &vector.path));
     let others = others(descriptor, &columns);
     // Rows of such columns are found by reading all before them.
     let others_are_flat = others.iter().all(|&leaf| descriptor.column(leaf).max_rep_level() == 0);
@@ -87,8 +105,8 @@ pub(crate) fn open(
     let groups = Groups::of(&metadata)?;
     let file = File { chunks: Chunks { has_pages: true, ..chunks }, metadata, leaves, all, others, groups };
     let dim = dimension(&file, &columns, input)?;
-    let pages = reading.by_pages.then(|| Pages::of(&source, &file.metadata, &columns.vector, &vector, dim));
-    let mut pages = pages.flatten();
+    let by_pages = columns.vector.as_ref().filter(|_| reading.by_pages);
+    let mut pages = by_pages.and_then(|column| Pages::of(&source, &file.metadata, column, &vector, dim));
     if let (Some(pages), Some(values)) = (&mut pages, reading.part_values) {
         pages.set_part_values(values);
     }
@@ -97,9 +115,9 @@ pub(crate) fn open(
         format: Parquet::NAME,
         rows: Rows::Exact(file.groups.rows()),
         dim,
-        dtype: columns.vector.dtype,
+        dtype: columns.dtype(),
         metric: None,
-        has_ids: columns.id.is_some(),
+        ids: columns.id_type(),
         payload: payload.clone(),
         files: vec![input.path.clone()],
         size_bytes: source.len_bytes(),
@@ -161,6 +179,19 @@ fn others(schema: &SchemaDescriptor, columns: &Columns) -> Vec<usize> {
     leaves.sort_unstable();
     leaves.dedup();
     leaves
+}
+
+/// The columns of a file, those of UUIDs marked as Arrow marks them: their values are 16 bytes otherwise.
+fn with_uuids(schema: &Schema, parquet: &SchemaDescriptor) -> Schema {
+    let fields = schema.fields().iter().zip(parquet.root_schema().get_fields()).map(|(field, column)| {
+        if column.get_basic_info().logical_type_ref() != Some(&LogicalType::Uuid) {
+            return Arc::clone(field);
+        }
+        let mut field = field.as_ref().clone();
+        field.metadata_mut().extend([UUID_MARK]);
+        Arc::new(field)
+    });
+    Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone())
 }
 
 /// The row groups: the first row of each, and the end.
@@ -256,8 +287,9 @@ impl File {
 
 /// Values a row: by the type, or by the first row.
 fn dimension(file: &File, columns: &Columns, input: &Input) -> Result<usize, Error> {
-    let known = known_dim(&columns.vector, input.dim)?;
-    if let (Some(dim), Some(_)) = (known, columns.vector.dim) {
+    let Some(vector) = &columns.vector else { return Ok(0) };
+    let known = known_dim(vector, input.dim)?;
+    if let (Some(dim), Some(_)) = (known, vector.dim) {
         return Ok(dim);
     }
     if file.groups.rows() == 0 {
@@ -269,9 +301,9 @@ fn dimension(file: &File, columns: &Columns, input: &Input) -> Result<usize, Err
         let table = table.map_err(|e| {
             Error::malformed(format!("{WHAT} cannot be decoded: {}", one_line(&e.to_string())))
         })?;
-        let root = columns.roots().binary_search(&columns.vector.path.root).ok();
+        let root = columns.roots().binary_search(&vector.path.root).ok();
         let array = root.and_then(|at| table.columns().get(at));
-        array.map_or(Ok(None), |array| first_dim(array, &columns.vector, 0))
+        array.map_or(Ok(None), |array| first_dim(array, vector, 0))
     })?;
     let dim = found.ok_or_else(|| Error::expected("a first row, as the footer says", "none"))?;
     check_dim(dim).map_err(|error| error.at(Position::Row(0)))?;

@@ -9,8 +9,8 @@ use super::dense::{Dense, Layout, size_bytes};
 use super::ids::IdFile;
 use super::sidecar::{self, Sidecar};
 use crate::{
-    Batches, BufferPool, ByteOrder, DType, Dataset, DatasetInfo, Error, Format, Ids, Input, MAX_DIM, Matrix,
-    Piece, Position, Probe, Rows, Scan, Score, Source,
+    Batches, BufferPool, ByteOrder, DType, Dataset, DatasetInfo, Error, Format, IdType, Ids, Input, MAX_DIM,
+    Matrix, Piece, Position, Probe, Rows, Scan, Score, Source,
 };
 
 /// Nothing but f32 values, little-endian, one vector after another. The dimension comes from `--dimension` or from a
@@ -73,7 +73,7 @@ impl Format for RawF32 {
             dim,
             dtype: DType::F32,
             metric: found.and_then(|(_, sidecar)| sidecar.metric),
-            has_ids: ids.is_some(),
+            ids: ids.is_some().then_some(IdType::U64),
             payload: None,
             files,
             size_bytes: source.len_bytes(),

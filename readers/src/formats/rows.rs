@@ -47,7 +47,7 @@ pub(super) trait Parse: Send {
     fn row(&mut self, number: u64, row: &[u8], out: &mut [f32]) -> Result<(), Error>;
 
     /// The ids of the rows since the last call, if the file has ids.
-    fn take_ids(&mut self) -> Option<Vec<u64>> {
+    fn take_ids(&mut self) -> Option<Ids> {
         None
     }
 
@@ -76,6 +76,16 @@ pub(super) struct FoundRows<S> {
 impl<S: Split> FoundRows<S> {
     /// Looks for the rows of `source` from byte `start` on.
     pub(super) fn find(source: Source, start: u64, split: S) -> Result<Self, Error> {
+        Self::find_and_look(source, start, split, |_, _| ())
+    }
+
+    /// As [`FoundRows::find`], and shows `look` every row with its number, in their order.
+    pub(super) fn find_and_look(
+        source: Source,
+        start: u64,
+        split: S,
+        mut look: impl FnMut(u64, &[u8]),
+    ) -> Result<Self, Error> {
         let file = Arc::from(source.path());
         let mut found = Self { source, file, split, blocks: Vec::new(), rows: 0 };
         let end = found.source.len_bytes();
@@ -88,7 +98,11 @@ impl<S: Split> FoundRows<S> {
             while used < bytes.len() {
                 let len = found.split.row_len(&bytes[used..], window.end == end);
                 let Some(len) = len.map_err(|e| e.at(Position::Row(found.rows + rows)))? else { break };
-                rows += u64::from(!found.split.is_blank(&bytes[used..used + len]));
+                let row = &bytes[used..used + len];
+                if !found.split.is_blank(row) {
+                    look(found.rows + rows, row);
+                    rows += 1;
+                }
                 used += len;
             }
             if used == 0 {
@@ -170,10 +184,13 @@ impl<S: Split> FoundRows<S> {
 
     /// One piece a block, as far as the scan wants its rows.
     pub(super) fn pieces(&self, scan: &Scan) -> Vec<Piece> {
-        let ends = self.blocks.iter().skip(1).map(|block| block.first_row).chain([self.rows]);
-        let blocks = self.blocks.iter().zip(ends);
+        let Range { start, end } = scan.rows;
+        let first = self.blocks.partition_point(|block| block.first_row <= start).saturating_sub(1);
+        let blocks = self.blocks.iter().enumerate().skip(first);
+        let end_of = |at: usize| self.blocks.get(at + 1).map_or(self.rows, |next| next.first_row);
         blocks
-            .map(|(block, end)| block.first_row.max(scan.rows.start)..end.min(scan.rows.end))
+            .take_while(|(_, block)| block.first_row < end)
+            .map(|(at, block)| block.first_row.max(start)..end_of(at).min(end))
             .filter(|rows| rows.start < rows.end)
             .map(|rows| Piece { rows })
             .collect()
@@ -269,7 +286,7 @@ impl<S: Split, P: Parse> PieceRows<'_, S, P> {
         let origin = Origin { file: Arc::clone(&self.found.file), row: rows.start };
         let mut batch = Batch::new(rows.start, self.dim, ScalarBuffer::from(values), origin);
         if let Some(ids) = self.parser.take_ids() {
-            batch = batch.with_ids(Ids::U64(ids.into()));
+            batch = batch.with_ids(ids);
         }
         if let Some(payload) = self.parser.take_payload()? {
             batch = batch.with_payload(payload);

@@ -86,7 +86,7 @@ impl Format for Safetensors {
             dim,
             dtype,
             metric: None,
-            has_ids: false,
+            ids: None,
             payload: None,
             files: vec![input.path.clone()],
             size_bytes: source.len_bytes(),

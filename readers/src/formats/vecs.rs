@@ -98,7 +98,7 @@ fn open_vecs(format: &'static str, dtype: DType, input: &Input) -> Result<Box<dy
         dim,
         dtype,
         metric: None,
-        has_ids: false,
+        ids: None,
         payload: None,
         files: vec![input.path.clone()],
         size_bytes: len,

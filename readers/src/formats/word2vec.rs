@@ -25,6 +25,8 @@ pub struct Word2vec {
     /// "keep" (the default): the words are the further column `word`, and one that is no UTF-8 is an error. "ignore": only
     /// the vectors are read.
     pub words: Words,
+    /// "word": the words are the ids, and no further column. Without it, rows have their row numbers.
+    pub id_column: Option<String>,
 }
 
 crate::register_format!(Word2vec);
@@ -81,6 +83,7 @@ impl Format for Word2vec {
     }
 
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
+        let ids = words::ids(self.id_column.as_deref(), input)?;
         let source = input.source()?;
         let head = source.head(HEAD_BYTES)?;
         words::refuse_others(&head)?;
@@ -117,8 +120,8 @@ impl Format for Word2vec {
             dim,
             dtype: DType::F32,
             metric: None,
-            has_ids: false,
-            payload: self.words.schema(),
+            ids,
+            payload: self.words.schema(ids),
             files: vec![input.path.clone()],
             size_bytes: found.len_bytes(),
             notes,
@@ -207,11 +210,11 @@ impl Dataset for Word2vecDataset {
     }
 
     fn read<'a>(&'a self, scan: &Scan, piece: &Piece, pool: &'a BufferPool) -> Result<Batches<'a>, Error> {
-        let schema = self.info.payload.clone();
         let dim = self.info.dim;
+        let parser = WordParser::new(&self.info, matches!(self.found, Found::Binary(_)));
         match &self.found {
-            Found::Text(found) => found.batches(scan, piece, pool, dim, WordParser::new(schema, false)),
-            Found::Binary(found) => found.batches(scan, piece, pool, dim, WordParser::new(schema, true)),
+            Found::Text(found) => found.batches(scan, piece, pool, dim, parser),
+            Found::Binary(found) => found.batches(scan, piece, pool, dim, parser),
         }
     }
 

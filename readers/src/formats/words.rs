@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, StringArray};
+use arrow_array::RecordBatch;
+use arrow_array::builder::StringBuilder;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::number;
+use super::row_ids::{RowIds, push_text};
 use super::rows::Parse;
-use crate::{DType, Error, Position};
+use super::{number, quoted};
+use crate::{DType, DatasetInfo, Error, IdType, Ids, Input, Position};
 
 /// What becomes of the words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
@@ -23,10 +25,22 @@ pub enum Words {
 }
 
 impl Words {
-    /// The further columns.
-    pub(super) fn schema(self) -> Option<SchemaRef> {
+    /// The further columns, where words are not the ids.
+    pub(super) fn schema(self, ids: Option<IdType>) -> Option<SchemaRef> {
         let word = || Field::new("word", DataType::Utf8, false);
-        (self == Self::Keep).then(|| Arc::new(Schema::new(vec![word()])))
+        (self == Self::Keep && ids.is_none()).then(|| Arc::new(Schema::new(vec![word()])))
+    }
+}
+
+/// The type of ids that such a file brings, by the option `id_column`.
+pub(super) fn ids(id_column: Option<&str>, input: &Input) -> Result<Option<IdType>, Error> {
+    match id_column {
+        None => Ok(None),
+        Some("word") => Ok(input.own_ids.then_some(IdType::Text)),
+        Some(other) => {
+            Err(Error::request(format!("expected the column `word` of id_column, found {}", quoted(other)))
+                .with_help("word vectors have one column besides the values: --id-column word"))
+        }
     }
 }
 
@@ -92,17 +106,19 @@ pub(super) fn dim_of_sample(rows: &[Vec<u8>]) -> Result<Option<usize>, Error> {
 }
 
 /// Reads a word and its values.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct WordParser {
     schema: Option<SchemaRef>,
     /// Whether values are bytes and not text.
     binary: bool,
-    words: Vec<String>,
+    words: StringBuilder,
+    ids: Option<RowIds>,
 }
 
 impl WordParser {
-    pub(super) fn new(schema: Option<SchemaRef>, binary: bool) -> Self {
-        Self { schema, binary, words: Vec::new() }
+    pub(super) fn new(info: &DatasetInfo, binary: bool) -> Self {
+        let ids = info.ids.map(RowIds::new);
+        Self { schema: info.payload.clone(), binary, words: StringBuilder::new(), ids }
     }
 
     /// The word of a line of text, its values in `out`. A word may hold spaces, so the values are counted from the end.
@@ -144,20 +160,26 @@ impl WordParser {
 impl Parse for WordParser {
     fn row(&mut self, number: u64, row: &[u8], out: &mut [f32]) -> Result<(), Error> {
         let word = if self.binary { Self::binary(row, out) } else { Self::text(number, row, out) }?;
-        if self.schema.is_some() {
-            let word = String::from_utf8(word.to_vec()).map_err(|_| {
+        if let Some(ids) = &mut self.ids {
+            ids.push(word)?;
+        } else if self.schema.is_some() {
+            let word = std::str::from_utf8(word).map_err(|_| {
                 Error::expected("a word in UTF-8", number::shown(word))
                     .with_help("say `words = \"ignore\"` in [source] to read the vectors only")
             })?;
-            self.words.push(word);
+            push_text(&mut self.words, word)?;
         }
         Ok(())
     }
 
+    fn take_ids(&mut self) -> Option<Ids> {
+        self.ids.as_mut().map(RowIds::take)
+    }
+
     fn take_payload(&mut self) -> Result<Option<RecordBatch>, Error> {
         let Some(schema) = &self.schema else { return Ok(None) };
-        let words = StringArray::from(std::mem::take(&mut self.words));
-        let payload = RecordBatch::try_new(Arc::clone(schema), vec![Arc::new(words)]);
+        let words = Arc::new(self.words.finish());
+        let payload = RecordBatch::try_new(Arc::clone(schema), vec![words]);
         payload.map(Some).map_err(|e| Error::malformed(format!("the words make no column: {e}")))
     }
 }

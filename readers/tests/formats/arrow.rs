@@ -79,7 +79,7 @@ fn every_type_and_compression_gives_the_same() {
                 let dataset = readers::open(&Input::new(&path)).unwrap();
                 let info = dataset.info();
                 assert_eq!((info.format, info.dim, info.dtype), (kind, dim, *dtype));
-                assert_eq!((info.rows, info.has_ids), (Rows::Exact(rows as u64), true));
+                assert_eq!((info.rows, info.ids.is_some()), (Rows::Exact(rows as u64), true));
                 assert_eq!(read(&*dataset, 5).unwrap(), expected(rows, dim), "{kind} {dtype}");
                 assert_eq!(dataset.info().files, std::slice::from_ref(&path));
             }

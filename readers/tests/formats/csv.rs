@@ -55,11 +55,11 @@ fn tables_of_every_kind() {
         assert_eq!(values, [1.0, 2.5, 3.0, -4.0], "{text}");
         assert_eq!((dataset.info().dim, found.as_slice()), (dim, ids.as_slice()), "{text}");
     }
-    let (_, ids, dataset) = open_text("id,x\na,1\nb,2", "{}").unwrap();
+    let (_, ids, dataset) = open_text("id,x\n,1\nb,2", "{}").unwrap();
     assert_eq!(ids, [0, 1]);
     let notes = [
         "the last line has no line end: if the file was cut short, its last value may be, too",
-        "`id` is no whole number: rows have their numbers as ids",
+        "`id` is empty in the first row: rows have their numbers as ids",
     ];
     assert_eq!(dataset.info().notes, notes);
 }
@@ -71,6 +71,7 @@ fn what_is_refused() {
     let header = "say `header = true` or `header = false` in [source] of a pipeline";
     let either = "expected names or values in the first record, found what may be either: ";
     let dims = "vectors of one file have one dimension: look at what wrote this row";
+    let no_number = "if ids are texts, say so: id_type = \"text\" in [source]; where rows have none, rename the column, and rows have their row numbers";
     let cases = [
         (
             "",
@@ -159,16 +160,46 @@ fn what_is_refused() {
             "the columns are `t`, `u`",
         ),
         (
-            "t,u\na,2\n",
+            "t,u\n,2\n",
             "{ id_column = \"t\" }",
-            "expected a whole number of at least 0 as id, found `a` in `t`".to_owned(),
+            "expected an id, found nothing in `t`".to_owned(),
             "leave id_column away: rows then have their row numbers",
         ),
         (
-            "id,u\n1,2\nx,3\n",
+            "id,u\n1,2\n-1,3\n",
             "{}",
+            "row 1: expected a whole number of at least 0 as id, found `-1`".to_owned(),
+            no_number,
+        ),
+        (
+            "id,u\n1,2\nx,3\n",
+            "{ id_type = \"u64\" }",
             "row 1: expected a whole number of at least 0 as id, found `x`".to_owned(),
-            "ids are numbers; where they are not, rename the column: rows then have their row numbers",
+            no_number,
+        ),
+        (
+            "id,u\n1,2\n18446744073709551616,3\n",
+            "{}",
+            "row 1: expected a whole number of at least 0 as id, found `18446744073709551616`".to_owned(),
+            no_number,
+        ),
+        (
+            "id,u\na,2\n,3\n",
+            "{}",
+            "row 1: expected an id, found an empty text".to_owned(),
+            "give every row an id, or rename the column: rows then have their row numbers",
+        ),
+        (
+            "u,a,a\n1,x,y\n",
+            "{ vector_column = \"u\", payload = \"all\" }",
+            "expected another name for each further column, found `a` twice".to_owned(),
+            "say which are wanted: payload = [\"NAME\"] or payload = \"none\" in [source]",
+        ),
+        (
+            "u,a\n1,x\n",
+            "{ payload = [\"b\"] }",
+            "expected the column `b` of payload, found none of that name".to_owned(),
+            "name keys or columns that the file has",
         ),
         (
             "1,2\n",

@@ -51,7 +51,7 @@ fn lines_of_every_kind() {
     let options = "{ vector_column = \"response.body.data.0.embedding\", id_column = \"custom_id\" }";
     let (values, dataset) = open_text(batch, options).unwrap();
     assert_eq!(values, bits(&[1.0, 2.0]));
-    assert!(dataset.info().has_ids);
+    assert!(dataset.info().ids.is_some());
     // A key may have dots of its own.
     assert_eq!(
         self::values("{\"a.b\": [1, 2], \"a\": {\"b\": [3]}}\n", "{ vector_column = \"a.b\" }"),
@@ -88,16 +88,23 @@ fn ids_are_found() {
     let dataset = open("jsonl", &Input::new(&path)).unwrap();
     assert_eq!(ids(&*dataset), [u64::MAX, 0]);
     let dataset = open("jsonl", &Input { own_ids: false, ..Input::new(&path) }).unwrap();
-    assert_eq!((ids(&*dataset), dataset.info().has_ids), (vec![0, 1], false));
-    for id in ["\"x\"", "-1", "1.5", "null", "18446744073709551616"] {
+    assert_eq!((ids(&*dataset), dataset.info().ids), (vec![0, 1], None));
+    for id in ["-1", "1.5", "null", "18446744073709551616"] {
         let text = format!("{{\"_id\": {id}, \"v\": [1]}}\n{{\"_id\": 5, \"v\": [2]}}\n");
         std::fs::write(&path, text).unwrap();
         let dataset = open("jsonl", &Input::new(&path)).unwrap();
         assert_eq!(ids(&*dataset), [0, 1]);
-        assert_eq!(dataset.info().notes, ["`_id` is no whole number: rows have their numbers as ids"]);
+        let notes = [
+            "`_id` is neither a whole number nor a string: rows have their numbers as ids",
+            "further columns are left out: `_id`",
+        ];
+        assert_eq!(dataset.info().notes, notes);
         let error = open_with("jsonl", "{ id_column = \"_id\" }", &Input::new(&path)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Request);
-        assert!(error.to_string().contains("expected a whole number of at least 0 as id"), "{error}");
+        assert!(
+            error.to_string().contains("expected a whole number of at least 0 or a string as id"),
+            "{error}"
+        );
     }
 }
 

@@ -8,6 +8,7 @@ mod conformance;
 mod corpus;
 mod csv;
 mod fbin;
+mod ids;
 mod jsonl;
 mod npy;
 mod npy_refusals;
@@ -16,17 +17,23 @@ mod npz;
 mod parquet;
 #[cfg(feature = "parquet")]
 mod parquet_pages;
+mod payload;
 mod raw_f32;
 mod safetensors;
+mod several;
 mod sidecar;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 mod tables;
 mod testdata;
 #[cfg(all(feature = "arrow", feature = "parquet"))]
+mod testdata_all;
+#[cfg(all(feature = "arrow", feature = "parquet"))]
 mod testdata_tables;
 mod unpack;
 mod vecs;
 mod words;
+#[cfg(feature = "parquet")]
+mod zipped;
 
 use std::path::Path;
 

@@ -11,8 +11,8 @@ use readers::arrow_array::types::{
     Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
 };
 use readers::arrow_array::{
-    ArrayRef, BinaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, RecordBatch, StringArray,
-    StructArray, UInt64Array,
+    ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, Int32Array, Int64Array, RecordBatch,
+    StringArray, StructArray, UInt64Array,
 };
 use readers::arrow_schema::Field;
 use readers::conformance::check;
@@ -216,12 +216,20 @@ fn ids_come_from_a_column() {
     assert_eq!(ids_of(&*dataset.unwrap()), squares);
 
     let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..9).map(|row| row.to_string())));
-    let named = || table(vec![("uuid", Arc::clone(&texts)), ("v", floats(9, 3))]);
+    // Numbers are preferred to texts.
+    let (_dir, dataset) =
+        opened(table(vec![("uuid", texts), ("v", floats(9, 3)), ("id", numbers(9))]), "{}", None);
+    assert_eq!(ids_of(&*dataset.unwrap()), squares);
+    let truths: ArrayRef = Arc::new(BooleanArray::from(vec![true; 9]));
+    let named = || table(vec![("uuid", Arc::clone(&truths)), ("v", floats(9, 3))]);
     let (_dir, dataset) = opened(named(), "{}", None);
     let dataset = dataset.unwrap();
-    assert!(!dataset.info().has_ids);
-    assert_eq!(dataset.info().notes[1], "ids are row numbers: column uuid is strings, not integers");
-    let line = "expected ids that are integers (i8 to i64, u8 to u64), found that `uuid` is strings";
+    assert!(dataset.info().ids.is_none());
+    assert_eq!(
+        dataset.info().notes[1],
+        "ids are row numbers: column uuid is truth values, neither integers nor strings"
+    );
+    let line = "expected ids that are integers (i8 to i64, u8 to u64), strings or UUIDs, found that `uuid` is truth values";
     let help = "leave --id-column away: rows are numbered, and the column can be joined by row number later";
     refuse(named(), "{ id_column = 'uuid' }", line, help);
 
@@ -234,7 +242,8 @@ fn ids_come_from_a_column() {
     );
     let negative: ArrayRef = Arc::new(Int32Array::from_iter_values((0..9).map(|row| 7 - row)));
     let line = "row 8: expected an id of at least 0, found -1";
-    refuse(table(vec![("id", negative), ("v", floats(9, 3))]), "{}", line, "");
+    let help = "name another column with --id-column, or write the ids as strings";
+    refuse(table(vec![("id", negative), ("v", floats(9, 3))]), "{}", line, help);
     let holes: ArrayRef = Arc::new(Int32Array::from_iter((0..9).map(|row| (row != 4).then_some(row))));
     let line = "row 4: expected an id, found null";
     let help = "leave such rows out in the program that writes the file";
@@ -273,7 +282,7 @@ fn further_columns_travel_when_asked_for() {
     refuse(all(), "{ payload = ['v'] }", line, "name columns at the top that are not the vectors");
     let options = toml::de::ValueDeserializer::parse("{ payload = 3 }").unwrap();
     let error = (readers::format_called("parquet").unwrap().parse)(options).unwrap_err();
-    assert!(error.message().contains("expected \"all\" or a list of column names"), "{error}");
+    assert!(error.message().contains("expected \"all\", \"none\" or a list of column names"), "{error}");
 }
 
 /// Memory that the pool did not give must not be given to it: it would grow with the file. What it gave comes back.

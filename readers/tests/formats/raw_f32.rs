@@ -126,7 +126,7 @@ fn ids_beside_the_vectors() {
     for io in [Io::Mmap, Io::Read] {
         let input = Input { io, dim: Some(2), ..Input::new(&path) };
         let dataset = open("raw_f32", &input).unwrap();
-        assert!(dataset.info().has_ids);
+        assert!(dataset.info().ids.is_some());
         assert_eq!(dataset.info().notes, ["ids from ids.u64"]);
         let (pool, scan) = (BufferPool::new(), Scan { rows: 1..5, batch_rows: 3 });
         let mut got = Vec::new();
@@ -139,7 +139,7 @@ fn ids_beside_the_vectors() {
         assert_eq!(got, ids[1..]);
 
         let dataset = open("raw_f32", &Input { own_ids: false, ..input }).unwrap();
-        assert!(!dataset.info().has_ids && dataset.info().notes.is_empty());
+        assert!(dataset.info().ids.is_none() && dataset.info().notes.is_empty());
         assert_eq!(read_u64_ids(&Input { io, ..Input::new(dir.path().join("ids.u64")) }).unwrap(), ids);
     }
 

@@ -16,6 +16,21 @@ pub(super) fn folder() -> Option<PathBuf> {
     folder
 }
 
+/// All files below a folder, sorted.
+#[cfg(all(feature = "arrow", feature = "parquet"))]
+pub(super) fn files(folder: &std::path::Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
+
 #[test]
 fn two_dimensions_are_read() {
     let Some(folder) = folder() else { return };

@@ -1,24 +1,11 @@
 //! Parquet and Arrow files that other programs wrote, and those that fuzzers made: each gives rows or is refused.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use readers::{Input, format_called};
 
 use super::read;
-use super::testdata::folder;
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() { folders.push(path) } else { found.push(path) }
-        }
-    }
-    found.sort();
-    found
-}
+use super::testdata::{files, folder};
 
 /// How many rows a file gives, or why it gives none; with the only list of numbers, or with each of these columns.
 fn outcome(format: &str, path: &Path, column: Option<&str>) -> Result<u64, String> {

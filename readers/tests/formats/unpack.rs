@@ -79,7 +79,7 @@ fn files_beside_belong_to_the_inner_name() {
     std::fs::write(dir.path().join("ids.u64"), ids).unwrap();
     let dataset = readers::open(&Input::new(&path)).unwrap();
     let info = dataset.info();
-    assert_eq!((info.rows.exact(), info.dim, info.has_ids), (Some(750), 4, true));
+    assert_eq!((info.rows.exact(), info.dim, info.ids.is_some()), (Some(750), 4, true));
     let beside = ["v.f32.gz", "v.json", "ids.u64"].map(|name| dir.path().join(name));
     assert_eq!(info.files, beside);
 }

@@ -1,0 +1,232 @@
+//! The `[source]` tables of a pipeline: which files, which of their rows, and how they are read.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use readers::{FormatDescriptor, Input, Io, OpenFormat};
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Text;
+use super::spec::{Step, deserialize, parse_options, unknown_type};
+use crate::Failure;
+
+/// Keys of `[source]` that every format has.
+const SOURCE: [&str; 8] = ["path", "paths", "dim", "rows", "limit", "io", "columns", "type"];
+
+/// The same for people, who know where `type` is.
+pub(crate) const SOURCE_OPTIONS: [&str; 7] = ["path", "paths", "dim", "rows", "limit", "io", "columns"];
+
+/// Keys of `[source.columns]` that every format has.
+const COLUMNS: [&str; 4] = ["path", "paths", "io", "type"];
+
+/// Keys that say which files.
+const FILES: [&str; 3] = ["path", "paths", "io"];
+
+/// Keys that say which rows.
+const ROWS: [&str; 3] = ["dim", "rows", "limit"];
+
+/// A `[source]` table.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// The files of the vectors.
+    pub(super) vectors: Files,
+    /// Those of ids and further columns of the same rows, where they are others.
+    pub(super) columns: Option<Files>,
+    rows: SourceRows,
+}
+
+/// Files that are read alike: names and patterns, and the options of their formats.
+#[derive(Debug)]
+pub(super) struct Files {
+    /// As they were typed, at least one.
+    pub(super) names: Vec<PathBuf>,
+    io: Io,
+    /// The format, where it is named.
+    pub(super) format: Option<&'static FormatDescriptor>,
+    pub(super) span: Range<usize>,
+    place: Place,
+}
+
+/// Where a table of options is in the text.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The number of the `[source]`.
+    source: usize,
+    /// Whether it is its `[source.columns]`.
+    is_columns: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct FileOptions {
+    path: Option<PathBuf>,
+    paths: Option<Vec<PathBuf>>,
+    #[serde(default)]
+    io: Io,
+}
+
+#[derive(Debug, Deserialize)]
+struct SourceRows {
+    dim: Option<Spanned<i64>>,
+    rows: Option<Spanned<String>>,
+    limit: Option<Spanned<u64>>,
+}
+
+/// Reads `[source]`, or all `[[source]]`.
+pub(super) fn parse(text: &Text, value: Spanned<DeValue<'_>>) -> Result<Vec<Source>, Failure> {
+    let tables = tables(value);
+    let many = tables.len() > 1;
+    let mut sources = Vec::new();
+    for (number, table) in tables.into_iter().enumerate() {
+        let source = Source::parse(text, table, number)?;
+        let counted = [
+            ("rows", source.rows.rows.as_ref().map(Spanned::span)),
+            ("limit", source.rows.limit.as_ref().map(Spanned::span)),
+        ];
+        if let Some((key, Some(span))) = counted.into_iter().find(|(_, span)| many && span.is_some()) {
+            let message = format!("expected no `{key}` where there are several `[[source]]`");
+            return Err(text.refuse(span, &message).with_help(
+                "the rows of all of them are read; a [[stage]] of type limit keeps the first of all",
+            ));
+        }
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+fn tables(value: Spanned<DeValue<'_>>) -> Vec<Spanned<DeValue<'_>>> {
+    let span = value.span();
+    match value.into_inner() {
+        DeValue::Array(tables) if !tables.is_empty() => tables.into_iter().collect(),
+        other => vec![Spanned::new(span, other)],
+    }
+}
+
+impl Source {
+    fn parse(text: &Text, value: Spanned<DeValue<'_>>, number: usize) -> Result<Self, Failure> {
+        let mut step = Step::parse(text, value)?;
+        let rows = deserialize(text, step.take(&ROWS))?;
+        let columns = match taken(&mut step, "columns") {
+            Some(table) => {
+                let place = Place { source: number, is_columns: true };
+                Some(Files::parse(text, Step::parse(text, table)?, place)?)
+            }
+            None => None,
+        };
+        let vectors = Files::parse(text, step, Place { source: number, is_columns: false })?;
+        let source = Self { vectors, columns, rows };
+        source.dim(text)?;
+        source.rows(text)?;
+        Ok(source)
+    }
+
+    /// The dimension that is asked for.
+    pub(super) fn dim(&self, text: &Text) -> Result<Option<usize>, Failure> {
+        let Some(dim) = &self.rows.dim else { return Ok(None) };
+        let fits = usize::try_from(*dim.get_ref()).ok().filter(|dim| (1..=readers::MAX_DIM).contains(dim));
+        fits.map(Some).ok_or_else(|| {
+            let message =
+                format!("expected a dimension from 1 to {}, found {}", readers::MAX_DIM, dim.get_ref());
+            text.refuse(dim.span(), &message)
+        })
+    }
+
+    /// The rows that are asked for: first, and end if there is one.
+    pub(super) fn rows(&self, text: &Text) -> Result<(u64, Option<u64>), Failure> {
+        let Some(rows) = &self.rows.rows else { return Ok((0, None)) };
+        let number = |word: &str, default| match word.replace('_', "").as_str() {
+            "" => Some(default),
+            word => word.parse().ok().map(Some),
+        };
+        let parsed = rows.get_ref().split_once("..").and_then(|(first, end)| {
+            let (first, end) = (number(first.trim(), Some(0))??, number(end.trim(), None)?);
+            (end.is_none_or(|end| first <= end)).then_some((first, end))
+        });
+        parsed.ok_or_else(|| {
+            text.refuse(rows.span(), &format!("expected rows such as `0..1000`, found `{}`", rows.get_ref()))
+                .with_help("the first row, two dots, and the row behind the last; either may be left out")
+        })
+    }
+
+    /// At most so many rows.
+    pub(super) fn limit(&self) -> Option<u64> {
+        self.rows.limit.as_ref().map(|limit| *limit.get_ref())
+    }
+}
+
+/// The value of one key, taken out of a table.
+fn taken<'t>(step: &mut Step<'t>, key: &str) -> Option<Spanned<DeValue<'t>>> {
+    match step.take(&[key]).into_inner() {
+        DeValue::Table(mut table) => table.remove(key),
+        _ => None,
+    }
+}
+
+impl Files {
+    fn parse(text: &Text, mut step: Step<'_>, place: Place) -> Result<Self, Failure> {
+        let files: FileOptions = deserialize(text, step.take(&FILES))?;
+        let refuse = |message: &str, help: &str| text.refuse(step.span.clone(), message).with_help(help);
+        let names = match (files.path, files.paths) {
+            (Some(path), None) => vec![path],
+            (None, Some(paths)) if !paths.is_empty() => paths,
+            (None, Some(_)) => {
+                return Err(refuse("expected at least one file in `paths`, found none", "name one"));
+            }
+            (Some(_), Some(_)) => {
+                return Err(refuse("expected `path` or `paths`, found both", "name all files in `paths`"));
+            }
+            (None, None) => {
+                let help = "name the file or files: `path = \"FILE\"`, a pattern such as \"shards/*.npy\", or `paths = [...]`";
+                return Err(refuse("missing field `path`", help));
+            }
+        };
+        let format = match &step.kind {
+            None => None,
+            Some(kind) => match readers::format_called(kind.get_ref()) {
+                Some(format) => Some(format),
+                None => {
+                    let known: Vec<_> = readers::formats().iter().map(|format| format.name).collect();
+                    return Err(unknown_type(text, kind, "source", &known));
+                }
+            },
+        };
+        let this = Self { names, io: files.io, format, span: step.span.clone(), place };
+        if let Some(format) = format {
+            parse_options(text, step.options, format.parse, format.schema, place.known())?;
+        }
+        Ok(this)
+    }
+
+    /// The reader of `format` with the options of the table. Which format reads them may only be known when a file was
+    /// looked at, so they are taken from the text once more.
+    pub(super) fn opener(
+        &self,
+        text: &Text,
+        format: &FormatDescriptor,
+    ) -> Result<Box<dyn OpenFormat>, Failure> {
+        let table = DeTable::parse(text.as_str()).map_err(|e| text.refuse_toml(&e, 0..0))?;
+        let sources = table.into_inner().remove("source").map(tables).unwrap_or_default();
+        let nothing = || Spanned::new(0..0, DeValue::Table(DeTable::new()));
+        let source = sources.into_iter().nth(self.place.source).unwrap_or_else(nothing);
+        let mut step = Step::parse(text, source)?;
+        if self.place.is_columns {
+            step = Step::parse(text, taken(&mut step, "columns").unwrap_or_else(nothing))?;
+        }
+        let known = self.place.known();
+        step.take(known);
+        parse_options(text, step.options, format.parse, format.schema, known)
+    }
+
+    /// One of the files, to be read as the table says.
+    pub(super) fn input(&self, path: PathBuf) -> Input {
+        Input { io: self.io, ..Input::new(path) }
+    }
+}
+
+impl Place {
+    /// Keys that every format has in such a table.
+    fn known(self) -> &'static [&'static str] {
+        if self.is_columns { &COLUMNS } else { &SOURCE }
+    }
+}
