@@ -1,6 +1,12 @@
 //! The memory of a run stays below what was planned, and that does not grow with the file.
 
 use std::process::Stdio;
+use std::sync::Arc;
+
+use arrow_ipc::CompressionType;
+use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
+use readers::arrow_array::{FixedSizeListArray, Float32Array, RecordBatch};
+use readers::arrow_schema::{DataType, Field, Schema};
 
 use crate::util::{Dir, npy, npy_f32, values};
 
@@ -84,6 +90,64 @@ fn a_file_of_vectors_is_never_copied_into_memory() {
             dir.write("p.toml", text);
             copies_no_file(&dir, "run p.toml -t 2");
         }
+    }
+}
+
+/// An Arrow stream of batches of `batch_rows` rows, each compressed.
+fn arrow_stream(rows: usize, dim: usize, batch_rows: usize) -> Vec<u8> {
+    let field = Arc::new(Field::new("element", DataType::Float32, false));
+    let size = i32::try_from(dim).unwrap();
+    let kind = DataType::FixedSizeList(Arc::clone(&field), size);
+    let schema = Arc::new(Schema::new(vec![Field::new("v", kind, false)]));
+    let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).unwrap();
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &schema, options).unwrap();
+    for first in (0..rows).step_by(batch_rows) {
+        let items = Float32Array::from(values(first as u64, batch_rows, dim));
+        let lists = FixedSizeListArray::new(Arc::clone(&field), size, Arc::new(items), None);
+        writer.write(&RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(lists)]).unwrap()).unwrap();
+    }
+    writer.into_inner().unwrap()
+}
+
+#[test]
+fn what_decoders_hold_is_planned_and_does_not_grow_with_the_file() {
+    const DIM: usize = 1024;
+    let dir = Dir::new();
+    let mut planned: Vec<Vec<u64>> = Vec::new();
+    let mut peaks: Vec<Vec<u64>> = Vec::new();
+    for rows in [8_000, 24_000] {
+        dir.write("a.npy", npy_f32(DIM, &values(3, rows, DIM)));
+        for compression in ["none", "zstd", "snappy"] {
+            let options = format!("--to-option compression={compression} --to-option row_group_rows=4000");
+            dir.ok(&format!("convert -i a.npy -o {compression}.parquet {options}"));
+        }
+        dir.write("stream.arrows", arrow_stream(rows, DIM, 2_000));
+        let (mut of_plan, mut of_peak) = (Vec::new(), Vec::new());
+        for name in ["none.parquet", "zstd.parquet", "snappy.parquet", "stream.arrows"] {
+            for output in ["o.f32", "o.fvecs.zst"] {
+                let words = format!("convert -i {name} -o {output} -t 2");
+                let (peak, stats) = peak_anonymous_bytes(&dir, &words);
+                let plan = stats["planned_memory_bytes"].as_u64().unwrap();
+                assert!(stats["planned_memory_parts"]["source"].as_u64().unwrap() > 0, "{words}");
+                assert!(peak <= plan, "{words}: {peak} bytes, {plan} were planned");
+                of_plan.push(plan);
+                of_peak.push(peak);
+            }
+        }
+        planned.push(of_plan);
+        peaks.push(of_peak);
+    }
+    for at in 0..planned[0].len() {
+        let (small, large) = (planned[0][at], planned[1][at]);
+        assert!(
+            large < small + (1 << 20),
+            "{at}: {small} planned for a file, {large} for one of three times the rows"
+        );
+        let (small, large) = (peaks[0][at], peaks[1][at]);
+        assert!(
+            large < small + (8 << 20),
+            "{at}: {small} bytes for a file, {large} for one of three times the rows"
+        );
     }
 }
 

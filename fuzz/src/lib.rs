@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use readers::formats::{Sidecar, parse_npy_header, read_npy_ids};
+use readers::formats::{ColumnOptions, Sidecar, parse_npy_header, read_npy_ids};
+use readers::internals::{ParquetReading, open_parquet};
 use readers::{BufferPool, Dataset, Input, Io, Scan, format_called};
 
 /// A target by its name.
@@ -18,6 +19,7 @@ pub const TARGETS: &[Target] = &[
     ("safetensors_file", safetensors_file),
     ("npz_file", npz_file),
     ("parquet_file", parquet_file),
+    ("parquet_pages", parquet_pages),
     ("arrow_file", arrow_file),
     ("arrow_stream", arrow_stream),
     ("jsonl_file", jsonl_file),
@@ -80,6 +82,21 @@ pub fn raw_f32_sidecar(data: &[u8]) {
 /// A whole Parquet file.
 pub fn parquet_file(data: &[u8]) {
     both_ways("parquet", data);
+}
+
+/// A whole Parquet file: page by page, in parts of any size, it gives what the ordinary reader gives.
+pub fn parquet_pages(data: &[u8]) {
+    let path = written("parquet", data);
+    let read = |by_pages, part_values| {
+        let reading = ParquetReading { by_pages, part_values };
+        let (dataset, _) = open_parquet(&Input::new(&path), &ColumnOptions::default(), reading).ok()?;
+        values(&*dataset)
+    };
+    let ordinary = read(false, None);
+    for part_values in [None, Some(1), Some(40)] {
+        assert_eq!(read(true, part_values), ordinary, "parts of {part_values:?} values");
+    }
+    remove(&path);
 }
 
 /// A whole Arrow file, mapped and read: both ways give the same.

@@ -214,18 +214,61 @@ def parquet_of_pyarrow(bench, pyarrow, parquet):
     bench.reads(path, bench.rows)
 
 
+def page_options():
+    """Every way in which pyarrow writes pages; those of 3,000 bytes end within rows."""
+    for dictionary in (True, False):
+        for compression in ("none", "snappy", "zstd"):
+            for version in ("1.0", "2.0"):
+                for more in ({}, {"data_page_size": 3000}, {"row_group_size": 700, "write_page_checksum": True}):
+                    yield {
+                        "use_dictionary": dictionary,
+                        "compression": compression,
+                        "data_page_version": version,
+                        **more,
+                    }
+
+
+@case("pyarrow", "pyarrow.parquet")
+def parquet_pages_of_pyarrow(bench, pyarrow, parquet):
+    path = bench.path("a.parquet")
+    # Few values, for which dictionaries are kept, and many, for which they are given up.
+    few = np.round(np.clip(bench.rows, -9, 9) * 3)
+    for kind in ("list", "fixed"):
+        for values in (bench.rows, few):
+            table = columns(bench, pyarrow, kind, values)
+            for options in page_options():
+                parquet.write_table(table, path, **options)
+                bench.reads(path, values)
+                bench.reads(path, values[1111:1999], "--rows", "1111..1999")
+    for compression in ("none", "snappy", "zstd"):
+        for name in ("rows", "doubles", "halves"):
+            for version in ("1.0", "2.0"):
+                parquet.write_table(
+                    columns(bench, pyarrow, "fixed", getattr(bench, name)),
+                    path,
+                    use_dictionary=False,
+                    compression=compression,
+                    data_page_version=version,
+                    data_page_size=3000,
+                    column_encoding={"embedding.list.element": "BYTE_STREAM_SPLIT"},
+                )
+                bench.reads(path, getattr(bench, name))
+
+
 @case("pyarrow", "pyarrow.parquet")
 def parquet_nulls_are_refused(bench, pyarrow, parquet):
-    for where, vectors in (
-        ("row 3", [[1.0, 2.0]] * 3 + [None]),
-        ("row 2", [[1.0, 2.0]] * 2 + [[1.0, None]]),
-        ("row 1", [[1.0, 2.0], [1.0]]),
-    ):
-        path = bench.path("nulls.parquet")
-        parquet.write_table(pyarrow.table({"embedding": vectors}), path)
-        message = bench.run("convert", "--input", path, "--output", bench.path("no.npy"), fails=True)
-        assert where in message, message
-        assert not bench.path("no.npy").exists()
+    good = [float(i) for i in range(DIM)]
+    path = bench.path("nulls.parquet")
+    for row in (3, 1500):
+        for bad in (None, good[:-1] + [None], good[:-1], good + good, []):
+            vectors = [good] * ROWS
+            vectors[row] = bad
+            table = pyarrow.table({"embedding": pyarrow.array(vectors, pyarrow.list_(pyarrow.float32()))})
+            for options in page_options():
+                parquet.write_table(table, path, **options)
+                message = bench.run("convert", "--input", path, "--output", bench.path("no.npy"), fails=True)
+                assert f"row {row}" in message, message
+                assert not bench.path("no.npy").exists()
 
 
 @case("pyarrow", "pyarrow.ipc", "pyarrow.feather")
@@ -401,6 +444,20 @@ def ours_by_pyarrow(bench, pyarrow, parquet, ipc):
         found = vectors.flatten().to_numpy(zero_copy_only=False)
         assert found.tobytes() == bench.rows.tobytes(), suffix
         bench.reads(output, bench.rows)
+    ids = bench.path("ids.npy")
+    np.save(ids, bench.ids)
+    for compression in ("none", "snappy", "zstd"):
+        for group_rows in (700, ROWS):
+            options = ["--to-option", f"compression={compression}", "--to-option", f"row_group_rows={group_rows}"]
+            output = bench.converted(source, "--ids", ids, *options, to="parquet")
+            table = parquet.read_table(output)
+            assert table["vector"].type == pyarrow.list_(pyarrow.field("element", pyarrow.float32(), False), DIM)
+            assert table["vector"].combine_chunks().flatten().to_numpy().tobytes() == bench.rows.tobytes()
+            assert np.array_equal(table["id"].to_numpy(), bench.ids)
+            # By its pages alone.
+            part = parquet.ParquetFile(output).read_row_group(0, columns=["vector"])["vector"].combine_chunks()
+            assert part.flatten().to_numpy().tobytes() == bench.rows[:group_rows].tobytes()
+            bench.reads(output, bench.rows)
 
 
 # --- Stages that compute ----------------------------------------------------------------------------------------------

@@ -130,6 +130,15 @@ pub trait Dataset: Send + Sync + fmt::Debug {
     /// What makes the piece unreadable as a whole; row by row errors come out of the iterator.
     fn read<'a>(&'a self, scan: &Scan, piece: &Piece, pool: &'a BufferPool) -> Result<Batches<'a>, Error>;
 
+    /// A bound of the memory that the decoders hold while `threads` threads read a scan, beside the batches that they
+    /// give and what is mapped. The default is none, which suits formats that are read right into batches.
+    ///
+    /// It may rest on a sample where only reading everything would tell: the sizes of the first pages of a file.
+    fn memory_bytes(&self, scan: &Scan, threads: usize) -> u64 {
+        let _ = (scan, threads);
+        0
+    }
+
     /// All rows as one matrix without a copy, where the file's bytes already are one.
     fn matrix(&self) -> Option<Matrix> {
         None

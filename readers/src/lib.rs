@@ -35,6 +35,9 @@ mod error;
 mod files;
 mod format;
 pub mod formats;
+#[cfg(feature = "parquet")]
+#[doc(hidden)]
+pub mod internals;
 mod metric;
 mod mmap;
 mod parked;

@@ -96,6 +96,7 @@ impl Plan {
         let sink_plan = sink.plan(&stream, threads).map_err(|e| text.locate(sink_span, e))?;
         notes.extend(sink_plan.notes.iter().cloned());
         let mut memory = sink_plan.memory;
+        memory.push(("source", dataset.memory_bytes(&scan, threads)));
         memory.push(("stages", stage_bytes));
         memory.push(("files", info.files.len().saturating_sub(1) as u64 * FILE_BYTES));
         let row_bytes = info.dim.max(stream.dim) as u64 * 4 + 8 + text_bytes(info);

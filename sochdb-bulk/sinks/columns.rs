@@ -78,6 +78,7 @@ pub(super) fn refuse_equal_columns(
 pub(super) struct Records {
     schema: SchemaRef,
     ids: Option<IdType>,
+    has_vectors: bool,
     payload: usize,
     coalescer: BatchCoalescer,
 }
@@ -115,7 +116,18 @@ impl Records {
         let schema =
             Arc::new(Schema::new_with_metadata(fields, metadata.into_iter().collect::<HashMap<_, _>>()));
         let coalescer = BatchCoalescer::new(Arc::clone(&schema), rows.max(1));
-        Ok(Self { schema, ids, payload: payload.len(), coalescer })
+        Ok(Self { schema, ids, has_vectors: true, payload: payload.len(), coalescer })
+    }
+
+    /// The same without the vectors, for a sink that writes those itself.
+    pub(super) fn without_vectors(self, rows: usize) -> Self {
+        let vectors = usize::from(self.ids.is_some());
+        let fields = self.schema.fields().iter().enumerate();
+        let fields: Vec<FieldRef> =
+            fields.filter(|(at, _)| *at != vectors).map(|(_, field)| Arc::clone(field)).collect();
+        let schema = Arc::new(Schema::new(fields));
+        let coalescer = BatchCoalescer::new(Arc::clone(&schema), rows.max(1));
+        Self { schema, has_vectors: false, coalescer, ..self }
     }
 
     pub(super) fn schema(&self) -> &SchemaRef {
@@ -153,12 +165,14 @@ impl Records {
             }
             _ => return Err(in_batch(batch, &"expected ids of one kind, found another")),
         }
-        let DataType::FixedSizeList(element, dim) = self.schema.field(columns.len()).data_type() else {
-            return Err(Failure::failed("the column of vectors has another type"));
-        };
-        let values = Arc::new(Float32Array::new(batch.values().clone(), None));
-        let vectors = FixedSizeListArray::try_new(Arc::clone(element), *dim, values, None);
-        columns.push(Arc::new(vectors.map_err(|e| in_batch(batch, &e))?));
+        if self.has_vectors {
+            let DataType::FixedSizeList(element, dim) = self.schema.field(columns.len()).data_type() else {
+                return Err(Failure::failed("the column of vectors has another type"));
+            };
+            let values = Arc::new(Float32Array::new(batch.values().clone(), None));
+            let vectors = FixedSizeListArray::try_new(Arc::clone(element), *dim, values, None);
+            columns.push(Arc::new(vectors.map_err(|e| in_batch(batch, &e))?));
+        }
         for column in payload_columns(batch, self.payload)? {
             let wanted = self.schema.field(columns.len()).data_type();
             let column = if column.data_type() == wanted {

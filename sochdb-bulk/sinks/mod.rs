@@ -10,6 +10,7 @@ mod jsonl;
 mod npy;
 mod null;
 mod parquet;
+mod parquet_vectors;
 mod raw_f32;
 mod rows;
 mod stream;

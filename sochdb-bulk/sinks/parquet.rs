@@ -1,19 +1,24 @@
 //! Apache Parquet.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression as Codec, Encoding, ZstdLevel};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
+use parquet::basic::{Compression as Codec, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use readers::arrow_array::RecordBatch;
+use readers::arrow_schema::Schema;
 use readers::{Batch, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::columns::{METRIC, Records, id_name, refuse_equal_columns, vector_name};
+use super::parquet_vectors::{VectorPages, ZSTD_LEVEL};
 use super::stream::{self, Shared, Stream, refuse_zst};
 use super::{Finish, Finished, OrderedWriter, Sink, SinkJob, SinkPlan, Writer};
 use crate::Failure;
@@ -55,7 +60,7 @@ pub struct ParquetSink {
 /// How pages are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Compression {
+pub(super) enum Compression {
     #[default]
     None,
     Zstd,
@@ -79,27 +84,24 @@ impl ParquetSink {
         }
     }
 
-    fn properties(&self, dim: usize) -> Result<WriterProperties, Failure> {
-        let vector = ColumnPath::new(vec![self.vector_column.clone(), "list".into(), "element".into()]);
-        let id = ColumnPath::new(vec![self.id_column.clone()]);
-        let (codec, encoding) = match self.compression {
-            Compression::None => (Codec::UNCOMPRESSED, Encoding::PLAIN),
-            Compression::Zstd => (Codec::ZSTD(ZstdLevel::default()), Encoding::BYTE_STREAM_SPLIT),
-            Compression::Snappy => (Codec::SNAPPY, Encoding::BYTE_STREAM_SPLIT),
+    /// What holds for the ids and the further columns.
+    fn properties(&self, schema: &Schema) -> Result<WriterProperties, ParquetError> {
+        let codec = match self.compression {
+            Compression::None => Codec::UNCOMPRESSED,
+            Compression::Zstd => Codec::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?),
+            Compression::Snappy => Codec::SNAPPY,
         };
         let metric =
             self.metric.map(|metric| vec![KeyValue::new(METRIC.to_owned(), metric.name().to_owned())]);
-        Ok(WriterProperties::builder()
+        let mut properties = WriterProperties::builder()
             .set_compression(codec)
-            .set_max_row_group_row_count(Some(self.group_rows(dim)?))
             .set_data_page_size_limit(PAGE_BYTES)
             .set_offset_index_disabled(false)
             .set_key_value_metadata(metric)
-            .set_column_dictionary_enabled(vector.clone(), false)
-            .set_column_encoding(vector.clone(), encoding)
-            .set_column_statistics_enabled(vector, EnabledStatistics::None)
-            .set_column_dictionary_enabled(id, false)
-            .build())
+            .set_column_dictionary_enabled(ColumnPath::new(vec![self.id_column.clone()]), false)
+            .build();
+        add_encoded_arrow_schema_to_metadata(schema, &mut properties);
+        Ok(properties)
     }
 }
 
@@ -130,21 +132,41 @@ impl Sink for ParquetSink {
         refuse_equal_columns(&self.id_column, &self.vector_column, input)?;
         let mut plan = stream::plan(&self.path, Some("a .parquet file"))?;
         let rows = input.rows.exact().unwrap_or(u64::MAX).min(self.group_rows(input.dim)? as u64);
-        // The pages of a group, and rows on their way into a page: as they came, put together, with levels, encoded.
-        let group = rows.saturating_mul(input.dim as u64 * 4 + 8);
-        plan.memory.push(("row group", group.saturating_add(16 * PAGE_BYTES.max(input.dim * 4) as u64)));
+        // The pages of a group, and rows on their way into a page: as they came, with levels, encoded, compressed.
+        let group = rows.saturating_mul(input.dim as u64 * 4 + 8 + 5);
+        plan.memory.push(("row group", group.saturating_add(12 * PAGE_BYTES.max(input.dim * 4) as u64)));
         Ok(plan)
     }
 
     fn open(&self, job: SinkJob) -> Result<Writer, Failure> {
         let input = &job.input;
-        let rows = rows_of(PAGE_BYTES, input.dim);
-        let records = Records::new(input, &self.id_column, &self.vector_column, self.metric, rows)?;
+        let page_rows = rows_of(PAGE_BYTES, input.dim);
+        let records = Records::new(input, &self.id_column, &self.vector_column, self.metric, page_rows)?;
+        let schema = Arc::clone(records.schema());
         let out = Shared::new(Stream::create(&self.path, None)?);
-        let properties = Some(self.properties(input.dim)?);
-        let writer = ArrowWriter::try_new(out.clone(), records.schema().clone(), properties);
-        let writer = writer.map_err(|e| refuse_columns(&e))?;
-        Ok(Writer::Ordered(Box::new(ParquetFile { out, writer, records })))
+        let begun = || {
+            let descriptor = ArrowSchemaConverter::new().convert(&schema)?;
+            let properties = Arc::new(self.properties(&schema)?);
+            let file = SerializedFileWriter::new(out.clone(), descriptor.root_schema_ptr(), properties)?;
+            let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema));
+            // The ids are one leaf, where there are any.
+            let vector_leaf = usize::from(!input.ids_are_positions());
+            let column = file.schema_descr().column(vector_leaf);
+            let vectors = VectorPages::new(column, input.dim, page_rows, self.compression)?;
+            Ok((file, factory, vectors, vector_leaf))
+        };
+        let (file, factory, vectors, vector_leaf) = begun().map_err(|e: ParquetError| refuse_columns(&e))?;
+        Ok(Writer::Ordered(Box::new(ParquetFile {
+            out,
+            file,
+            factory,
+            vectors,
+            vector_leaf,
+            others: records.without_vectors(page_rows),
+            other_columns: Vec::new(),
+            group_rows: self.group_rows(input.dim)?,
+            rows: 0,
+        })))
     }
 }
 
@@ -155,31 +177,100 @@ fn refuse_columns(error: &ParquetError) -> Failure {
 
 struct ParquetFile {
     out: Shared,
-    writer: ArrowWriter<Shared>,
-    records: Records,
+    file: SerializedFileWriter<Shared>,
+    factory: ArrowRowGroupWriterFactory,
+    vectors: VectorPages,
+    /// The number of the vectors among the leaves of the schema.
+    vector_leaf: usize,
+    /// The ids and the further columns.
+    others: Records,
+    /// Writers of all leaves of the row group; that of the vectors stays idle. None before its first row.
+    other_columns: Vec<ArrowColumnWriter>,
+    group_rows: usize,
+    /// Rows in the row group.
+    rows: usize,
 }
 
 impl ParquetFile {
-    fn write(&mut self, record: &RecordBatch) -> Result<(), Failure> {
-        self.writer.write(record).map_err(|e| self.out.failure(&e))
+    fn push(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let pushed = self.vectors.push(batch.values());
+        pushed.map_err(|e| self.out.failure(&e))?;
+        if !self.others.schema().fields().is_empty() {
+            self.others.push(batch)?;
+            while let Some(record) = self.others.next() {
+                self.write_others(&record).map_err(|e| self.out.failure(&e))?;
+            }
+        }
+        self.rows += batch.rows();
+        if self.rows == self.group_rows { self.finish_group() } else { Ok(()) }
+    }
+
+    fn write_others(&mut self, record: &RecordBatch) -> Result<(), ParquetError> {
+        self.begin_others()?;
+        let mut leaf = 0;
+        for (field, column) in record.schema().fields().iter().zip(record.columns()) {
+            for levels in compute_leaves(field, column)? {
+                leaf += usize::from(leaf == self.vector_leaf);
+                self.other_columns[leaf].write(&levels)?;
+                leaf += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_others(&mut self) -> Result<(), ParquetError> {
+        if self.other_columns.is_empty() {
+            let number = self.file.flushed_row_groups().len();
+            self.other_columns = self.factory.create_column_writers(number)?;
+        }
+        Ok(())
+    }
+
+    fn finish_group(&mut self) -> Result<(), Failure> {
+        while let Some(record) = self.others.last()? {
+            self.write_others(&record).map_err(|e| self.out.failure(&e))?;
+        }
+        self.write_group().map_err(|e| self.out.failure(&e))
+    }
+
+    fn write_group(&mut self) -> Result<(), ParquetError> {
+        self.begin_others()?;
+        let mut group = self.file.next_row_group()?;
+        for (leaf, column) in std::mem::take(&mut self.other_columns).into_iter().enumerate() {
+            if leaf == self.vector_leaf {
+                self.vectors.finish(|bytes, close| group.append_column(bytes, close))?;
+            } else {
+                column.close()?.append_to_row_group(&mut group)?;
+            }
+        }
+        group.close()?;
+        self.rows = 0;
+        Ok(())
     }
 }
 
 impl OrderedWriter for ParquetFile {
     fn append(&mut self, batch: &Batch) -> Result<(), Failure> {
-        self.records.push(batch)?;
-        while let Some(record) = self.records.next() {
-            self.write(&record)?;
+        let mut start = 0;
+        while start < batch.rows() {
+            let end = batch.rows().min(start + self.group_rows - self.rows);
+            if end - start == batch.rows() {
+                return self.push(batch);
+            }
+            self.push(&batch.clone().slice(start..end))?;
+            start = end;
         }
         Ok(())
     }
 
     fn finish(mut self: Box<Self>, _finish: &Finish<'_>) -> Result<Finished, Failure> {
-        while let Some(record) = self.records.last()? {
-            self.write(&record)?;
+        if self.rows > 0 {
+            self.finish_group()?;
         }
-        let Self { out, writer, .. } = *self;
-        writer.close().map_err(|e| out.failure(&e))?;
+        let Self { out, file, factory, others, other_columns, .. } = *self;
+        // They hold on to the output.
+        drop((factory, others, other_columns));
+        file.close().map_err(|e| out.failure(&e))?;
         out.finish(ParquetSink::NAME)
     }
 }

@@ -38,32 +38,65 @@ impl Converter {
 
     fn batch_inner(&self, table: &RecordBatch, first: u64, pool: &BufferPool) -> Result<Batch, Error> {
         let roots = self.columns.roots();
-        let column = |root: usize| -> Result<ArrayRef, Error> {
-            let found = roots.binary_search(&root).ok().and_then(|at| table.columns().get(at));
-            found.cloned().ok_or_else(|| Error::expected(format!("column {root}"), "a table without it"))
+        let Some(vector) = &self.columns.vector else {
+            let origin = Origin { file: Arc::clone(&self.file), row: first };
+            return self.with_columns(
+                Batch::of_columns(first, table.num_rows(), origin),
+                table,
+                &roots,
+                first,
+            );
         };
+        let array = column(table, &roots, vector.path.root)?;
+        let values = vector_values(&array, vector, self.dim, first, pool)?;
+        self.with_others(values, Some((table, &roots)), first)
+    }
+
+    /// Vectors that are known already, with the ids and the payload out of a table. Its columns are those of the file at
+    /// `roots`, ascending. Without ids and payload it is not needed.
+    pub(super) fn with_others(
+        &self,
+        values: ScalarBuffer<f32>,
+        table: Option<(&RecordBatch, &[usize])>,
+        first: u64,
+    ) -> Result<Batch, Error> {
         let origin = Origin { file: Arc::clone(&self.file), row: first };
-        let mut batch = match &self.columns.vector {
-            Some(vector) => {
-                let array = column(vector.path.root)?;
-                Batch::new(first, self.dim, vector_values(&array, vector, self.dim, first, pool)?, origin)
-            }
-            None => Batch::of_columns(first, table.num_rows(), origin),
-        };
+        let batch = Batch::new(first, self.dim, values, origin);
+        match table {
+            Some((table, roots)) => self.with_columns(batch, table, roots, first),
+            None => Ok(batch),
+        }
+    }
+
+    fn with_columns(
+        &self,
+        mut batch: Batch,
+        table: &RecordBatch,
+        roots: &[usize],
+        first: u64,
+    ) -> Result<Batch, Error> {
         if let Some(path) = &self.columns.id {
+            let array = column(table, roots, path.root)?;
             let ids = match self.columns.id_type() {
-                Some(IdType::Text) => text_ids(&column(path.root)?, &path.names[1..], first)?,
-                _ => ids(&column(path.root)?, &path.names[1..], first)?,
+                Some(IdType::Text) => text_ids(&array, &path.names[1..], first)?,
+                _ => ids(&array, &path.names[1..], first)?,
             };
             batch = batch.with_ids(ids);
         }
         if let Some(schema) = &self.payload {
-            let payload: Result<Vec<_>, _> = self.columns.payload.iter().map(|&root| column(root)).collect();
+            let payload: Result<Vec<_>, _> =
+                self.columns.payload.iter().map(|&root| column(table, roots, root)).collect();
             let payload = RecordBatch::try_new(Arc::clone(schema), payload?);
             batch = batch.with_payload(payload.map_err(|error| Error::malformed(error.to_string()))?);
         }
         Ok(batch)
     }
+}
+
+/// The column of the file at `root`, in a table of those at `roots`.
+fn column(table: &RecordBatch, roots: &[usize], root: usize) -> Result<ArrayRef, Error> {
+    let found = roots.binary_search(&root).ok().and_then(|at| table.columns().get(at));
+    found.cloned().ok_or_else(|| Error::expected(format!("column {root}"), "a table without it"))
 }
 
 /// The first error of a batch in row order, whatever looked first.

@@ -195,6 +195,16 @@ impl Columns {
         roots
     }
 
+    /// As [`Columns::roots`], without the vectors.
+    #[cfg(feature = "parquet")]
+    pub(super) fn other_roots(&self) -> Vec<usize> {
+        let mut roots = self.payload.clone();
+        roots.extend(self.id.as_ref().map(|id| id.root));
+        roots.sort_unstable();
+        roots.dedup();
+        roots
+    }
+
     /// The schema of the payload, if there is one.
     pub(super) fn payload_schema(&self, schema: &Schema) -> Option<Schema> {
         let fields: Vec<FieldRef> =

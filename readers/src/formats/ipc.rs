@@ -13,7 +13,7 @@ use arrow_ipc::{Block, Endianness, MessageHeader, MetadataVersion, root_as_messa
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 
 use super::column_values::{Converter, first_dim};
-use super::columns::{Choose, ColumnOptions, Layout, check_dim, known_dim, no_dim, wrong_dim};
+use super::columns::{Choose, ColumnOptions, Columns, Layout, check_dim, known_dim, no_dim, wrong_dim};
 use super::contained::{contained, one_line};
 use crate::{
     Batch, Batches, BufferPool, DType, Dataset, DatasetInfo, Error, Input, Matrix, Origin, Piece, Position,
@@ -126,23 +126,24 @@ pub(super) fn message_at(source: &Source, offset: u64) -> Result<Result<(Place, 
     Ok(Ok((place, header)))
 }
 
-/// The rows of a record batch, from its header. Refuses those that would unpack into what no memory holds.
-pub(super) fn rows_of(source: &Source, place: Place, header: &[u8]) -> Result<u64, Error> {
+/// The rows of a record batch, from its header, and the bytes that it is unpacked to, if it is packed. Refuses those that
+/// would unpack into what no memory holds.
+fn rows_of(source: &Source, place: Place, header: &[u8]) -> Result<(u64, Option<u64>), Error> {
     let at = |error: Error| error.at(Position::Byte(place.offset));
     contained(WHAT, || {
         let message = root_as_message(header).map_err(|e| Error::malformed(one_line(&e.to_string())))?;
         let Some(batch) = message.header_as_record_batch() else {
             return Err(at(Error::expected("a record batch", format!("{:?}", message.header_type()))));
         };
-        if batch.compression().is_some() {
-            check_unpacked(source, place, batch).map_err(at)?;
-        }
-        u64::try_from(batch.length()).map_err(|_| at(Error::expected("a number of rows", batch.length())))
+        let unpacked = batch.compression().map(|_| unpacked_bytes(source, place, batch).map_err(at));
+        let rows = u64::try_from(batch.length());
+        let rows = rows.map_err(|_| at(Error::expected("a number of rows", batch.length())))?;
+        Ok((rows, unpacked.transpose()?))
     })
 }
 
 /// Adds up what the compressed buffers of a batch say they unpack to.
-fn check_unpacked(source: &Source, place: Place, batch: arrow_ipc::RecordBatch<'_>) -> Result<(), Error> {
+fn unpacked_bytes(source: &Source, place: Place, batch: arrow_ipc::RecordBatch<'_>) -> Result<u64, Error> {
     let body = place.offset + u64::from(place.header_bytes);
     let mut unpacked = 0u64;
     for buffer in batch.buffers().iter().flatten() {
@@ -167,7 +168,7 @@ fn check_unpacked(source: &Source, place: Place, batch: arrow_ipc::RecordBatch<'
         let found = format!("{unpacked} out of {}", place.body_bytes);
         return Err(Error::expected("a believable size of compressed data", found));
     }
-    Ok(())
+    Ok(unpacked)
 }
 
 /// Reads the header of the message at a place that a file's footer names.
@@ -188,6 +189,8 @@ pub(super) struct IpcDataset {
     batches: Vec<Place>,
     /// The first row of each batch, and the end.
     starts: Vec<u64>,
+    /// What decoding the largest batch takes.
+    table_bytes: u64,
     converter: Converter,
     /// The values of each batch, where all are f32 in the map.
     in_place: Option<Vec<ScalarBuffer<f32>>>,
@@ -206,8 +209,14 @@ impl IpcDataset {
         let Messages { schema, version, dictionaries, batches, replaces } = messages;
         let columns = choose(&schema, options, input)?;
         let mut starts = vec![0u64];
+        let mut table_bytes = 0;
+        let is_copied = source.map().is_none() || !stays_in_place(&columns);
         for &place in &batches {
-            let rows = rows_of(&source, place, &header_at(&source, place)?)?;
+            let (rows, unpacked) = rows_of(&source, place, &header_at(&source, place)?)?;
+            let copied = if is_copied { place.body_bytes } else { 0 };
+            // A batch may be on its way to the sink while the next one of the same thread is decoded.
+            let held = unpacked.unwrap_or(copied).saturating_mul(2);
+            table_bytes = table_bytes.max(held.saturating_add(copied));
             let end = starts.last().copied().unwrap_or_default().checked_add(rows);
             let end = end.filter(|&end| i64::try_from(end).is_ok());
             starts.push(
@@ -249,7 +258,8 @@ impl IpcDataset {
             size_bytes: source.len_bytes(),
             notes,
         };
-        let mut dataset = Self { info, source, schema, decoder, batches, starts, converter, in_place: None };
+        let mut dataset =
+            Self { info, source, schema, decoder, batches, starts, table_bytes, converter, in_place: None };
         dataset.info.dim = dataset.dimension(input)?;
         dataset.converter.dim = dataset.info.dim;
         dataset.in_place = dataset.map_in_place();
@@ -309,9 +319,7 @@ impl IpcDataset {
         let place = self.batches[number];
         let block = place.block().ok_or_else(|| Error::expected("a place in the file", place.offset))?;
         // Offsets and texts are checked once and trusted then, so they must not be in a map that others can change.
-        let columns = &self.converter.columns;
-        let is_fixed = columns.vector.as_ref().is_some_and(|vector| vector.layout == Layout::FixedList);
-        let in_place = is_fixed && columns.payload.is_empty();
+        let in_place = stays_in_place(&self.converter.columns);
         let bytes = bytes_of(&self.source, place, in_place)?;
         let rows = self.starts[number + 1] - self.starts[number];
         let table = if in_place {
@@ -379,6 +387,12 @@ impl IpcDataset {
         *decoded = Some((number, table));
         batch
     }
+}
+
+/// Whether the body of a batch may stay in a map that others can change: it is numbers only, which any bits are.
+fn stays_in_place(columns: &Columns) -> bool {
+    let is_fixed = columns.vector.as_ref().is_some_and(|vector| vector.layout == Layout::FixedList);
+    is_fixed && columns.payload.is_empty()
 }
 
 /// Whether a column needs dictionaries to be read.
@@ -455,6 +469,13 @@ impl Dataset for IpcDataset {
             next = if batch.is_ok() { rows.end } else { end };
             Some(batch.map_err(|error| error.in_file(&self.converter.file)))
         })))
+    }
+
+    fn memory_bytes(&self, _scan: &Scan, threads: usize) -> u64 {
+        match self.in_place {
+            Some(_) => 0,
+            None => self.table_bytes.saturating_mul(threads as u64),
+        }
     }
 
     fn matrix(&self) -> Option<Matrix> {

@@ -40,6 +40,16 @@ mod npz;
 mod number;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(feature = "parquet")]
+mod parquet_chunks;
+#[cfg(feature = "parquet")]
+mod parquet_dataset;
+#[cfg(feature = "parquet")]
+mod parquet_pages;
+#[cfg(feature = "parquet")]
+mod parquet_runs;
+#[cfg(feature = "parquet")]
+mod parquet_values;
 mod payload;
 mod raw_f32;
 mod row_dataset;
@@ -59,6 +69,11 @@ pub use self::arrow::Arrow;
 pub use self::arrow_stream::ArrowStream;
 #[cfg(feature = "parquet")]
 pub use self::parquet::Parquet;
+#[cfg(feature = "parquet")]
+pub(crate) use self::parquet::open_vectors as parquet_file;
+#[cfg(feature = "parquet")]
+#[doc(hidden)]
+pub use self::parquet_dataset::{ParquetReading, RowCounts};
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 pub use columns::{BytesType, ColumnOptions};
 pub use csv::Csv;

@@ -1,6 +1,5 @@
 //! Parquet files: which rows they have, and their way to batches.
 
-use std::io::{self, BufReader, Read};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::basic::LogicalType;
 use parquet::errors::ParquetError;
-use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::schema::types::SchemaDescriptor;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -21,10 +20,10 @@ use super::columns::{
     Choose, ColumnOptions, ColumnPath, Columns, UUID_MARK, check_dim, known_dim, no_dim, wrong_dim,
 };
 use super::contained::{contained, one_line};
-use crate::{
-    Batches, BufferPool, Dataset, DatasetInfo, Error, Format, Input, Io, Piece, Position, Probe, Rows, Scan,
-    Score, Source,
-};
+use super::parquet_chunks::Chunks;
+use super::parquet_dataset::{ParquetDataset, ParquetReading};
+use super::parquet_pages::Pages;
+use crate::{Dataset, DatasetInfo, Error, Format, Input, Io, Position, Probe, Rows, Score, Source};
 
 /// Parquet files: one column of lists of numbers holds the vectors.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -40,7 +39,7 @@ const ENCRYPTED: &[u8] = b"PARE";
 const MIN_BYTES: u64 = 12;
 
 /// What is decoded, in errors.
-const WHAT: &str = "the Parquet data";
+pub(super) const WHAT: &str = "the Parquet data";
 
 /// The most rows that are decoded at a time: the decoder reserves memory for as many as are asked for.
 const MAX_BATCH_ROWS: usize = 1 << 16;
@@ -61,46 +60,71 @@ impl Format for Parquet {
     }
 
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
-        self.open_with(input, Columns::choose)
+        Ok(Box::new(open_vectors(input, &self.0, ParquetReading::default())?))
     }
 
     fn open_columns(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
-        self.open_with(input, Columns::without_vectors)
+        Ok(Box::new(open(input, &self.0, Columns::without_vectors, ParquetReading::default())?))
     }
 }
 
-impl Parquet {
-    fn open_with(&self, input: &Input, choose: Choose) -> Result<Box<dyn Dataset>, Error> {
-        // Nothing of it is used in place, so it is read: decoders of foreign code never see bytes that change.
-        let source = Arc::new(Source::open(&input.path, Io::Read)?);
-        check_magic(&source)?;
-        let chunks = Chunks(Arc::clone(&source));
-        let metadata = contained("the Parquet footer", || {
-            let options = ArrowReaderOptions::new();
-            ArrowReaderMetadata::load(&chunks, options).map_err(|e| undecodable("the Parquet footer", &e))
-        })?;
-        let schema = with_uuids(metadata.schema(), metadata.parquet_schema());
-        let columns = choose(&schema, &self.0, input)?;
-        let mask = mask(metadata.parquet_schema(), &columns);
-        let groups = Groups::of(&metadata)?;
-        let mut file = File { chunks, metadata, mask, groups };
-        let dim = dimension(&mut file, &columns, input)?;
-        let payload = columns.payload_schema(&schema).map(Arc::new);
-        let info = DatasetInfo {
-            format: Self::NAME,
-            rows: Rows::Exact(file.groups.rows()),
-            dim,
-            dtype: columns.dtype(),
-            metric: None,
-            ids: columns.id_type(),
-            payload: payload.clone(),
-            files: vec![input.path.clone()],
-            size_bytes: source.len_bytes(),
-            notes: columns.notes.clone(),
-        };
-        let converter = Converter { file: Arc::from(input.path.as_path()), columns, dim, payload };
-        Ok(Box::new(ParquetDataset { info, source, file, converter }))
+/// Opens a file for its vectors, to be read in a certain way.
+pub(crate) fn open_vectors(
+    input: &Input,
+    options: &ColumnOptions,
+    reading: ParquetReading,
+) -> Result<ParquetDataset, Error> {
+    open(input, options, Columns::choose, reading)
+}
+
+/// Opens a file. How it is read makes no difference to what is read.
+fn open(
+    input: &Input,
+    options: &ColumnOptions,
+    choose: Choose,
+    reading: ParquetReading,
+) -> Result<ParquetDataset, Error> {
+    // Nothing of it is used in place, so it is read: decoders of foreign code never see bytes that change.
+    let source = Arc::new(Source::open(&input.path, Io::Read)?);
+    check_magic(&source)?;
+    let chunks = Chunks { source: Arc::clone(&source), has_pages: false };
+    let metadata = contained("the Parquet footer", || {
+        let options = ArrowReaderOptions::new();
+        ArrowReaderMetadata::load(&chunks, options).map_err(|e| undecodable("the Parquet footer", &e))
+    })?;
+    let descriptor = metadata.parquet_schema();
+    let schema = with_uuids(metadata.schema(), descriptor);
+    let columns = choose(&schema, options, input)?;
+    let vector = columns.vector.as_ref().map_or_else(Vec::new, |vector| below(descriptor, &vector.path));
+    let others = others(descriptor, &columns);
+    // Rows of such columns are found by reading all before them.
+    let others_are_flat = others.iter().all(|&leaf| descriptor.column(leaf).max_rep_level() == 0);
+    let leaves = [vector.as_slice(), &others].concat();
+    let all = ProjectionMask::leaves(descriptor, leaves.iter().copied());
+    let others = (!others.is_empty()).then(|| ProjectionMask::leaves(descriptor, others));
+    let groups = Groups::of(&metadata)?;
+    let file = File { chunks: Chunks { has_pages: true, ..chunks }, metadata, leaves, all, others, groups };
+    let dim = dimension(&file, &columns, input)?;
+    let by_pages = columns.vector.as_ref().filter(|_| reading.by_pages);
+    let mut pages = by_pages.and_then(|column| Pages::of(&source, &file.metadata, column, &vector, dim));
+    if let (Some(pages), Some(values)) = (&mut pages, reading.part_values) {
+        pages.set_part_values(values);
     }
+    let payload = columns.payload_schema(&schema).map(Arc::new);
+    let info = DatasetInfo {
+        format: Parquet::NAME,
+        rows: Rows::Exact(file.groups.rows()),
+        dim,
+        dtype: columns.dtype(),
+        metric: None,
+        ids: columns.id_type(),
+        payload: payload.clone(),
+        files: vec![input.path.clone()],
+        size_bytes: source.len_bytes(),
+        notes: columns.notes.clone(),
+    };
+    let converter = Converter { file: Arc::from(input.path.as_path()), columns, dim, payload };
+    Ok(ParquetDataset::new(info, source, file, converter, pages, others_are_flat))
 }
 
 fn check_magic(source: &Source) -> Result<(), Error> {
@@ -138,6 +162,25 @@ fn undecodable(what: &str, error: &ParquetError) -> Error {
     }
 }
 
+/// The leaves of the file below a column.
+fn below(schema: &SchemaDescriptor, path: &ColumnPath) -> Vec<usize> {
+    let is_below = |&leaf: &usize| {
+        schema.get_column_root_idx(leaf) == path.root
+            && schema.column(leaf).path().parts().starts_with(&path.names)
+    };
+    (0..schema.num_columns()).filter(is_below).collect()
+}
+
+/// The leaves of the file below the ids and the payload, ascending.
+fn others(schema: &SchemaDescriptor, columns: &Columns) -> Vec<usize> {
+    let is_payload = |leaf: &usize| columns.payload.contains(&schema.get_column_root_idx(*leaf));
+    let mut leaves: Vec<usize> = (0..schema.num_columns()).filter(is_payload).collect();
+    leaves.extend(columns.id.iter().flat_map(|id| below(schema, id)));
+    leaves.sort_unstable();
+    leaves.dedup();
+    leaves
+}
+
 /// The columns of a file, those of UUIDs marked as Arrow marks them: their values are 16 bytes otherwise.
 fn with_uuids(schema: &Schema, parquet: &SchemaDescriptor) -> Schema {
     let fields = schema.fields().iter().zip(parquet.root_schema().get_fields()).map(|(field, column)| {
@@ -151,23 +194,9 @@ fn with_uuids(schema: &Schema, parquet: &SchemaDescriptor) -> Schema {
     Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone())
 }
 
-/// The leaves of the file below the columns that are read.
-fn mask(schema: &SchemaDescriptor, columns: &Columns) -> ProjectionMask {
-    let is_below = |leaf: usize, path: &ColumnPath| {
-        schema.get_column_root_idx(leaf) == path.root
-            && schema.column(leaf).path().parts().starts_with(&path.names)
-    };
-    let leaves = (0..schema.num_columns()).filter(|&leaf| {
-        columns.vector.as_ref().is_some_and(|vector| is_below(leaf, &vector.path))
-            || columns.id.as_ref().is_some_and(|id| is_below(leaf, id))
-            || columns.payload.contains(&schema.get_column_root_idx(leaf))
-    });
-    ProjectionMask::leaves(schema, leaves)
-}
-
 /// The row groups: the first row of each, and the end.
 #[derive(Debug)]
-struct Groups(Vec<u64>);
+pub(super) struct Groups(Vec<u64>);
 
 impl Groups {
     fn of(metadata: &ArrowReaderMetadata) -> Result<Self, Error> {
@@ -186,12 +215,18 @@ impl Groups {
         Ok(Self(starts))
     }
 
-    fn rows(&self) -> u64 {
+    /// The rows of all.
+    pub(super) fn rows(&self) -> u64 {
         self.0.last().copied().unwrap_or_default()
     }
 
+    /// The rows of every group.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Range<u64>> {
+        self.0.windows(2).map(|ends| ends[0]..ends[1])
+    }
+
     /// The groups that hold `rows`, and the first row of the first of them.
-    fn holding(&self, rows: &Range<u64>) -> (Range<usize>, u64) {
+    pub(super) fn holding(&self, rows: &Range<u64>) -> (Range<usize>, u64) {
         let first = self.0.partition_point(|&start| start <= rows.start).saturating_sub(1);
         let end = self.0.partition_point(|&start| start < rows.end);
         (first..end.max(first), self.0.get(first).copied().unwrap_or_default())
@@ -200,16 +235,36 @@ impl Groups {
 
 /// The file as the decoder sees it.
 #[derive(Debug)]
-struct File {
+pub(super) struct File {
     chunks: Chunks,
     metadata: ArrowReaderMetadata,
-    mask: ProjectionMask,
-    groups: Groups,
+    /// The leaves that are read: those of the vectors, then the others.
+    pub(super) leaves: Vec<usize>,
+    pub(super) all: ProjectionMask,
+    /// Those of the ids and the payload, if there are any.
+    pub(super) others: Option<ProjectionMask>,
+    pub(super) groups: Groups,
+}
+
+/// The rows of a batch of the decoder, where `batch_rows` are asked for.
+pub(super) fn clamped(batch_rows: usize) -> usize {
+    batch_rows.clamp(1, MAX_BATCH_ROWS)
 }
 
 impl File {
+    /// The largest row group of a leaf.
+    pub(super) fn largest(&self, leaf: usize) -> Option<(usize, &RowGroupMetaData)> {
+        let groups = self.metadata.metadata().row_groups().iter().enumerate();
+        groups.max_by_key(|(_, group)| group.column(leaf).uncompressed_size())
+    }
+
     /// A reader of `rows`, in batches of `batch_rows`.
-    fn reader(&self, rows: &Range<u64>, batch_rows: usize) -> Result<ParquetRecordBatchReader, Error> {
+    pub(super) fn reader(
+        &self,
+        mask: &ProjectionMask,
+        rows: &Range<u64>,
+        batch_rows: usize,
+    ) -> Result<ParquetRecordBatchReader, Error> {
         let (groups, start) = self.groups.holding(rows);
         let too_many = |_| Error::request(format!("{} rows are too many", rows.end));
         let offset = usize::try_from(rows.start - start).map_err(too_many)?;
@@ -219,8 +274,8 @@ impl File {
             let mut builder =
                 ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, self.metadata.clone())
                     .with_row_groups(groups.collect())
-                    .with_projection(self.mask.clone())
-                    .with_batch_size(batch_rows.clamp(1, MAX_BATCH_ROWS).min(limit.max(1)))
+                    .with_projection(mask.clone())
+                    .with_batch_size(clamped(batch_rows).min(limit.max(1)))
                     .with_limit(limit);
             if offset > 0 {
                 builder = builder.with_offset(offset);
@@ -231,7 +286,7 @@ impl File {
 }
 
 /// Values a row: by the type, or by the first row.
-fn dimension(file: &mut File, columns: &Columns, input: &Input) -> Result<usize, Error> {
+fn dimension(file: &File, columns: &Columns, input: &Input) -> Result<usize, Error> {
     let Some(vector) = &columns.vector else { return Ok(0) };
     let known = known_dim(vector, input.dim)?;
     if let (Some(dim), Some(_)) = (known, vector.dim) {
@@ -240,7 +295,7 @@ fn dimension(file: &mut File, columns: &Columns, input: &Input) -> Result<usize,
     if file.groups.rows() == 0 {
         return known.ok_or_else(no_dim);
     }
-    let mut reader = file.reader(&(0..1), 1)?;
+    let mut reader = file.reader(&file.all, &(0..1), 1)?;
     let found = contained(WHAT, || {
         let Some(table) = reader.next() else { return Ok(None) };
         let table = table.map_err(|e| {
@@ -255,116 +310,5 @@ fn dimension(file: &mut File, columns: &Columns, input: &Input) -> Result<usize,
     match known.filter(|&asked| asked != dim) {
         Some(asked) => Err(wrong_dim(asked, dim).at(Position::Row(0))),
         None => Ok(dim),
-    }
-}
-
-#[derive(Debug)]
-struct ParquetDataset {
-    info: DatasetInfo,
-    source: Arc<Source>,
-    file: File,
-    converter: Converter,
-}
-
-impl Dataset for ParquetDataset {
-    fn info(&self) -> &DatasetInfo {
-        &self.info
-    }
-
-    fn pieces(&self, scan: &Scan) -> Vec<Piece> {
-        let wanted = &scan.rows;
-        let groups =
-            self.file.groups.0.windows(2).map(|ends| ends[0].max(wanted.start)..ends[1].min(wanted.end));
-        groups.filter(|rows| !rows.is_empty()).map(|rows| Piece { rows }).collect()
-    }
-
-    fn read<'a>(&'a self, scan: &Scan, piece: &Piece, pool: &'a BufferPool) -> Result<Batches<'a>, Error> {
-        let Range { start, end } = piece.rows;
-        let all = self.file.groups.rows();
-        if start > end || end > all {
-            let error = Error::request(format!("expected rows within 0..{all}, found {start}..{end}"));
-            return Err(error.in_file(&self.converter.file));
-        }
-        let reader = self.file.reader(&piece.rows, scan.batch_rows);
-        let mut reader = Some(reader.map_err(|error| error.in_file(&self.converter.file))?);
-        let mut next = start;
-        Ok(Box::new(std::iter::from_fn(move || {
-            let table = reader.as_mut().filter(|_| next < end)?;
-            let batch = contained(WHAT, || {
-                let table = match table.next() {
-                    Some(Ok(table)) if table.num_rows() > 0 => table,
-                    Some(Err(error)) => {
-                        let text = one_line(&error.to_string());
-                        return Err(Error::malformed(format!("{WHAT} cannot be decoded: {text}")));
-                    }
-                    _ => {
-                        return Err(Error::expected(
-                            format!("rows up to {end}, as the footer says"),
-                            "fewer",
-                        ));
-                    }
-                };
-                self.converter.batch(&table, next, pool)
-            });
-            match &batch {
-                Ok(batch) => next = batch.row_range().end,
-                Err(_) => reader = None,
-            }
-            let group = self.file.groups.holding(&(next..next.saturating_add(1))).0.start;
-            let at = Position::Part(format!("row group {group}"));
-            Some(batch.map_err(|error| error.at(at).in_file(&self.converter.file)))
-        })))
-    }
-
-    fn check_unchanged(&self) -> Result<(), Error> {
-        self.source.check_unchanged()
-    }
-}
-
-/// The bytes of the file, for the decoder.
-#[derive(Debug, Clone)]
-struct Chunks(Arc<Source>);
-
-impl Length for Chunks {
-    fn len(&self) -> u64 {
-        self.0.len_bytes()
-    }
-}
-
-impl ChunkReader for Chunks {
-    type T = BufReader<From>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        // Page headers are read with it, which are small.
-        const HEADER_BYTES: usize = 1024;
-        Ok(BufReader::with_capacity(HEADER_BYTES, From { source: Arc::clone(&self.0), offset: start }))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<bytes::Bytes, ParquetError> {
-        let left = self.0.len_bytes().saturating_sub(start);
-        if length as u64 > left {
-            let message = format!("{length} bytes from byte {start} go past the end of the file");
-            return Err(ParquetError::EOF(message));
-        }
-        let mut bytes = vec![0; length];
-        self.0.read_at(start, &mut bytes).map_err(|e| ParquetError::General(e.to_string()))?;
-        Ok(bytes.into())
-    }
-}
-
-/// The file from a place on.
-#[derive(Debug)]
-struct From {
-    source: Arc<Source>,
-    offset: u64,
-}
-
-impl Read for From {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.source.len_bytes().saturating_sub(self.offset)).unwrap_or(usize::MAX);
-        let len = out.len().min(left);
-        self.source.read_at(self.offset, &mut out[..len]).map_err(io::Error::other)?;
-        self.offset += len as u64;
-        Ok(len)
     }
 }

@@ -4,6 +4,7 @@
 #[cfg(feature = "arrow")]
 mod arrow;
 mod conformance;
+#[cfg(all(feature = "arrow", feature = "parquet"))]
 mod corpus;
 mod csv;
 mod fbin;
@@ -16,6 +17,8 @@ mod npy_refusals;
 mod npz;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(feature = "parquet")]
+mod parquet_pages;
 mod payload;
 mod raw_f32;
 mod safetensors;

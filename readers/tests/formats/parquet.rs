@@ -16,6 +16,8 @@ use readers::arrow_array::{
 };
 use readers::arrow_schema::Field;
 use readers::conformance::check;
+use readers::formats::ColumnOptions;
+use readers::internals::{ParquetReading, open_parquet};
 use readers::{BufferPool, DType, Dataset, Error, Ids, Input, Rows, Scan};
 use tempfile::tempdir;
 
@@ -283,14 +285,20 @@ fn further_columns_travel_when_asked_for() {
     assert!(error.message().contains("expected \"all\", \"none\" or a list of column names"), "{error}");
 }
 
-/// A pool that is never taken from must not be filled either: memory would grow with the file.
+/// Memory that the pool did not give must not be given to it: it would grow with the file. What it gave comes back.
 #[test]
-fn memory_of_the_decoder_is_not_given_to_the_pool() {
-    let (_dir, dataset) = opened(table(vec![("v", floats(9, 3))]), "{}", None);
-    let (dataset, pool, scan) = (dataset.unwrap(), BufferPool::new(), Scan { rows: 0..9, batch_rows: 4 });
-    for piece in dataset.pieces(&scan) {
-        for batch in dataset.read(&scan, &piece, &pool).unwrap() {
-            assert!(batch.unwrap().into_values().into_inner().into_vec::<f32>().is_err());
+fn only_memory_of_the_pool_goes_back_to_it() {
+    let (dir, _) = opened(table(vec![("v", floats(9, 3))]), "{}", None);
+    let input = Input::new(dir.path().join("a.parquet"));
+    for by_pages in [false, true] {
+        let reading = ParquetReading { by_pages, part_values: None };
+        let (dataset, _) = open_parquet(&input, &ColumnOptions::default(), reading).unwrap();
+        let (pool, scan) = (BufferPool::new(), Scan { rows: 0..9, batch_rows: 4 });
+        for piece in dataset.pieces(&scan) {
+            for batch in dataset.read(&scan, &piece, &pool).unwrap() {
+                let taken_back = batch.unwrap().into_values().into_inner().into_vec::<f32>().is_ok();
+                assert_eq!(taken_back, by_pages);
+            }
         }
     }
 }
