@@ -122,7 +122,7 @@ fn columns_that_are_not_there_are_answered_with_those_that_are() {
         assert!(output.stderr.contains(says), "{says:?} is not in {}", output.stderr);
         assert!(!dir.exists("o.jsonl"));
     }
-    let text = "version = 1\nsource = { path = \"a.arrow\" }\nstage = [{ type = \"select\", keep = [\"name\"] }]\n\
+    let text = "version = 1\nsource = { path = \"a.arrow\", payload = \"none\" }\nstage = [{ type = \"select\", keep = [\"name\"] }]\n\
                 sink = { type = \"null\" }\n";
     let output = dir.run_with("run -", text.as_bytes());
     assert!(output.stderr.contains("there are none at all: say `payload` in [source]"), "{}", output.stderr);
