@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::atomic::AtomicU64;
 
 use memmap2::{Mmap, MmapMut, MmapOptions};
 
@@ -86,6 +87,72 @@ impl AnonymousBytes {
         match self {
             Self::Mapped(map) => map,
             Self::Plain(bytes) => bytes,
+        }
+    }
+}
+
+/// Zeroed numbers that threads may share, as [`AnonymousBytes`] are.
+#[derive(Debug)]
+pub(crate) struct AnonymousCells {
+    /// Only ever read and written through [`AnonymousCells::as_slice`].
+    bytes: AnonymousCellBytes,
+    len: usize,
+}
+
+#[derive(Debug)]
+enum AnonymousCellBytes {
+    Mapped(MmapMut),
+    Plain(Vec<AtomicU64>),
+}
+
+impl AnonymousCells {
+    pub(crate) fn new(len: usize) -> Self {
+        let bytes = match len.checked_mul(size_of::<AtomicU64>()).map(AnonymousBytes::new) {
+            Some(AnonymousBytes::Mapped(map)) => AnonymousCellBytes::Mapped(map),
+            _ => AnonymousCellBytes::Plain((0..len).map(|_| AtomicU64::new(0)).collect()),
+        };
+        Self { bytes, len }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[AtomicU64] {
+        match &self.bytes {
+            // SAFETY: the map is private memory of at least `len` numbers, begins on a page and so at a multiple of 8,
+            // and any bits are a number. It is this value's own and nothing else reaches it: `bytes` is private, and all
+            // access goes through the atomic numbers returned here, which borrow this value.
+            AnonymousCellBytes::Mapped(map) => unsafe {
+                std::slice::from_raw_parts(map.as_ptr().cast(), self.len)
+            },
+            AnonymousCellBytes::Plain(numbers) => numbers,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::Ordering;
+
+    #[test]
+    fn cells_are_zeros_that_threads_share() {
+        for len in [0, 1, 511, 100_000] {
+            let cells = AnonymousCells::new(len);
+            assert_eq!(cells.as_slice().len(), len);
+            assert!(cells.as_slice().iter().all(|cell| cell.load(Ordering::Relaxed) == 0));
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        for (value, cell) in (1..).zip(cells.as_slice()) {
+                            cell.fetch_add(value, Ordering::Relaxed);
+                        }
+                    });
+                }
+            });
+            let doubled = cells
+                .as_slice()
+                .iter()
+                .zip(1..)
+                .all(|(cell, value)| cell.load(Ordering::Relaxed) == 2 * value);
+            assert!(doubled, "{len}");
         }
     }
 }

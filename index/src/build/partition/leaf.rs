@@ -59,6 +59,7 @@ pub(super) struct LeafComparer {
     bounds: Vec<i32>,
     nearest: Nearest,
     offered: Vec<Near>,
+    sorting: Vec<Near>,
 }
 
 impl LeafComparer {
@@ -92,7 +93,7 @@ impl LeafComparer {
             self.offered.clear();
             let found = self.nearest.sorted(at).iter();
             self.offered.extend(found.map(|near| near.at(self.positions[near.position() as usize])));
-            reservoirs.offer(position, &self.offered);
+            reservoirs.offer(position, &self.offered, &mut self.sorting);
         }
     }
 

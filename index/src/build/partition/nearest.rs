@@ -23,6 +23,18 @@ impl Near {
     /// Fills places of which nobody asks what is in them.
     pub(super) const ZERO: Self = Self(0);
 
+    /// As a plain number of the same order.
+    #[inline]
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// What [`Near::bits`] made a number.
+    #[inline]
+    pub(super) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// Behind all pairs.
     pub(super) const FARTHEST: Self = Self(u64::MAX);
 
