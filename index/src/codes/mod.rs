@@ -17,7 +17,7 @@ use crate::vectors::Rows;
 use crate::{Metric, Params};
 
 /// The code 0, as it is kept.
-const ZERO: u8 = 128;
+pub(crate) const ZERO: u8 = 128;
 
 /// What the values of a row are multiplied by before they become codes: cosine compares directions.
 fn factor(rows: &impl Rows, row: u32) -> f32 {
@@ -55,12 +55,9 @@ impl Terms {
     }
 }
 
-/// All rows as codes.
+/// Rows of codes with what distances need beside them.
 #[derive(Debug)]
-pub(crate) struct Codes {
-    pub(crate) quantizer: Quantizer,
-    /// Whether they are known to order rows as the vectors do.
-    pub(crate) are_faithful: bool,
+pub(crate) struct CodeTable {
     bytes: AnonymousBytes,
     left: Vec<i32>,
     right: Vec<i32>,
@@ -69,29 +66,32 @@ pub(crate) struct Codes {
     products: &'static Products,
 }
 
-impl Codes {
-    /// Encodes all rows on the current rayon pool.
-    pub(crate) fn new(rows: &impl Rows, params: &Params, products: &'static Products) -> Self {
+impl CodeTable {
+    /// `rows` rows of `dim` codes on the current rayon pool: `encode` gets the number of a row and the place of its codes
+    /// and of those of some rows behind it, [`stride_bytes`] apart, and fills them.
+    pub(crate) fn new(
+        rows: usize,
+        dim: usize,
+        metric: Metric,
+        products: &'static Products,
+        encode: impl Fn(u32, &mut [u8]) + Sync,
+    ) -> Self {
         const ROWS_A_TASK: usize = 256;
-        let quantizer = Quantizer::fit(rows, params);
-        let matrix = rows.matrix();
-        let stride_bytes = stride_bytes(matrix.dim());
-        let mut bytes = AnonymousBytes::new(matrix.rows() * stride_bytes);
-        let (mut left, mut right) = (vec![0; matrix.rows()], vec![0; matrix.rows()]);
+        let stride_bytes = stride_bytes(dim);
+        let mut bytes = AnonymousBytes::new(rows * stride_bytes);
+        let (mut left, mut right) = (vec![0; rows], vec![0; rows]);
         let tasks = bytes.as_mut_slice().par_chunks_mut(ROWS_A_TASK * stride_bytes);
         let terms = left.par_chunks_mut(ROWS_A_TASK).zip(right.par_chunks_mut(ROWS_A_TASK));
         tasks.zip(terms).enumerate().for_each(|(task, (bytes, (left, right)))| {
             #[expect(clippy::cast_possible_truncation, reason = "rows are fewer than 2^31")]
-            let first = (task * ROWS_A_TASK) as u32;
-            let rows_of_task = (first..).zip(bytes.chunks_exact_mut(stride_bytes));
-            for ((row, codes), (left, right)) in rows_of_task.zip(left.iter_mut().zip(right)) {
-                quantizer.encode(matrix.row(row), factor(rows, row), codes);
-                let terms = Terms::of(params.metric, codes, products);
+            encode((task * ROWS_A_TASK) as u32, bytes);
+            let rows = bytes.chunks_exact(stride_bytes);
+            for (codes, (left, right)) in rows.zip(left.iter_mut().zip(right)) {
+                let terms = Terms::of(metric, codes, products);
                 (*left, *right) = (terms.left, terms.right);
             }
         });
-        let used_bytes = used_bytes(matrix.dim());
-        Self { quantizer, are_faithful: false, bytes, left, right, stride_bytes, used_bytes, products }
+        Self { bytes, left, right, stride_bytes, used_bytes: used_bytes(dim), products }
     }
 
     pub(crate) fn view(&self) -> CodesView<'_> {
@@ -103,6 +103,34 @@ impl Codes {
             used_bytes: self.used_bytes,
             products: self.products,
         }
+    }
+}
+
+/// All rows as codes.
+#[derive(Debug)]
+pub(crate) struct Codes {
+    pub(crate) quantizer: Quantizer,
+    /// Whether they are known to order rows as the vectors do.
+    pub(crate) are_faithful: bool,
+    table: CodeTable,
+}
+
+impl Codes {
+    /// Encodes all rows on the current rayon pool.
+    pub(crate) fn new(rows: &impl Rows, params: &Params, products: &'static Products) -> Self {
+        let quantizer = Quantizer::fit(rows, params);
+        let matrix = rows.matrix();
+        let stride = stride_bytes(matrix.dim());
+        let table = CodeTable::new(matrix.rows(), matrix.dim(), params.metric, products, |first, bytes| {
+            for (row, codes) in (first..).zip(bytes.chunks_exact_mut(stride)) {
+                quantizer.encode(matrix.row(row), factor(rows, row), codes);
+            }
+        });
+        Self { quantizer, are_faithful: false, table }
+    }
+
+    pub(crate) fn view(&self) -> CodesView<'_> {
+        self.table.view()
     }
 }
 

@@ -12,7 +12,7 @@ use super::link::{Lists, Portion, link};
 use super::long::{FarRows, FarScratch};
 use super::reservoir::Reservoirs;
 use crate::build::{BuildInput, Monitor, Phase, Stopped};
-use crate::codes::Codes;
+use crate::codes::{Codes, CodesView};
 use crate::graph::{Layer, NONE, positions};
 use crate::level::hash;
 
@@ -32,6 +32,8 @@ pub(super) struct Candidates {
 pub(super) struct LevelBuilder<'a> {
     input: &'a BuildInput<'a>,
     codes: &'a Codes,
+    /// What rows are carved by: the codes, or fewer dimensions of them.
+    carving: CodesView<'a>,
     effort: Effort,
     level: usize,
     monitor: &'a dyn Monitor,
@@ -41,11 +43,12 @@ impl<'a> LevelBuilder<'a> {
     pub(super) fn new(
         input: &'a BuildInput<'a>,
         codes: &'a Codes,
+        carving: CodesView<'a>,
         effort: Effort,
         level: usize,
         monitor: &'a dyn Monitor,
     ) -> Self {
-        Self { input, codes, effort, level, monitor }
+        Self { input, codes, carving, effort, level, monitor }
     }
 
     /// How many rows the level has.
@@ -70,7 +73,7 @@ impl<'a> LevelBuilder<'a> {
     pub(super) fn add_round(&self, candidates: &mut Candidates) -> Result<(), Stopped> {
         let members = self.members();
         let row = |position: u32| members[position as usize];
-        let carver = Carver { codes: self.codes.view(), row, monitor: self.monitor };
+        let carver = Carver { codes: self.carving, row, monitor: self.monitor };
         let seed = hash(hash(self.input.params.seed, self.level as u64), candidates.rounds);
         let leaves =
             carver.carve(self.all_positions(), self.effort.fanout_of_round(candidates.rounds), seed)?;

@@ -16,7 +16,9 @@ mod measure;
 mod nearest;
 mod packed;
 mod pilot;
+mod reduce;
 mod reservoir;
+mod subspace;
 
 use self::leaf::LeafComparer;
 use self::level::{Candidates, LevelBuilder};
@@ -24,7 +26,7 @@ pub use self::measure::LeafBench;
 use self::pilot::Pilot;
 use super::{BuildInput, GraphBuilder, MemoryPart, Monitor, Outcome, Stopped, entry_point, fidelity};
 use crate::Params;
-use crate::codes::{Codes, stride_bytes};
+use crate::codes::{CodeTable, Codes, stride_bytes};
 use crate::graph::Graph;
 
 /// Levels of up to so many rows are compared row by row: that costs no more than carving.
@@ -107,7 +109,9 @@ impl PartitionBuilder {
         if must_be_good && !(codes.are_faithful && fidelity::are_of_one_length(input)) {
             return Ok(None);
         }
-        let level = |level| LevelBuilder::new(input, &codes, effort, level, monitor);
+        let reduced = reduce::reduced(input, codes.view());
+        let carving = reduced.as_ref().map_or(codes.view(), CodeTable::view);
+        let level = |level| LevelBuilder::new(input, &codes, carving, effort, level, monitor);
         let (candidates, sampled_permille) = find_candidates(&level(0), input, monitor)?;
         if must_be_good && sampled_permille < GOOD_PERMILLE {
             return Ok(None);
@@ -143,6 +147,7 @@ impl PartitionBuilder {
             ("leaf_k", effort.leaf_k as u64),
             ("reservoir", effort.reservoir as u64),
             ("rounds", rounds),
+            ("carving_axes", reduced.as_ref().map_or(0, |table| table.view().used_bytes as u64)),
             ("sampled_permille", sampled_permille),
             ("long_links", has_long_links.into()),
         ];
@@ -196,6 +201,7 @@ impl GraphBuilder for PartitionBuilder {
         // Places, bound, length, and the share of a lock.
         let reservoirs = rows * (8 * reservoir::places(effort.reservoir) as u64 + 4 + 8 + 5);
         let carving = carve::memory_bytes(rows, effort.fanout as u64, threads);
+        let reduced = reduce::memory_bytes(rows, dim);
         // Order and a mark; the chosen with their lengths, as they come and by position.
         let choosing = rows * (5 + 2 * (8 * chosen + 8) + 8);
         // Levels above are one row in M - 1 together, and are built one after the other when level 0 has its lists only.
@@ -205,7 +211,7 @@ impl GraphBuilder for PartitionBuilder {
         // The lists of all levels twice, while long links are tried.
         let linking = linking.max(rows * 8 * m0 + 2 * upper);
         let leaf = LeafComparer::memory_bytes(carve::MAX_LEAF_ROWS, stride_bytes(dim), effort.reservoir);
-        let work = (reservoirs + carving.max(choosing)).max(linking);
+        let work = (reservoirs + carving.max(choosing)).max(linking) + reduced;
         let threads = threads * (leaf as u64 + SCRATCH_BYTES);
         vec![("candidates", work), ("upper levels", upper), ("threads", threads)]
     }
