@@ -175,3 +175,42 @@ fn the_memory_of_many_rows_stays_below_the_plan() {
         std::fs::remove_file(dir.path("o.hnsw")).unwrap();
     }
 }
+
+#[test]
+fn what_stages_hold_is_planned_and_does_not_grow_with_the_file() {
+    const DIM: usize = 512;
+    let dir = Dir::new();
+    let stages = [
+        "type = \"pca\"\ndim = 32\nsample = 2000",
+        "type = \"center\"\nsample = 2000",
+        // Rows wait in temporary files, and not in memory: only their order does.
+        "type = \"shuffle\"",
+        "type = \"normalize\"\n[[stage]]\ntype = \"shuffle\"",
+    ];
+    let mut peaks: Vec<Vec<u64>> = Vec::new();
+    for rows in [12_000, 36_000] {
+        dir.write("a.npy", npy_f32(DIM, &values(4, rows, DIM)));
+        let peak = |stage: &&str| {
+            let text = format!(
+                "version = 1\n[run]\nbatch_rows = 256\n[source]\npath = \"a.npy\"\n[[stage]]\n{stage}\n\
+                 [sink]\ntype = \"raw_f32\"\npath = \"o.f32\"\n"
+            );
+            dir.write("p.toml", text);
+            let (peak, stats) = peak_anonymous_bytes(&dir, "run p.toml -t 2");
+            let planned = stats["planned_memory_bytes"].as_u64().unwrap();
+            assert!(peak <= planned, "{stage}: {peak} bytes, {planned} were planned");
+            for name in ["o.f32", "ids.u64", "o.f32.json"] {
+                let _ = std::fs::remove_file(dir.path(name));
+            }
+            peak
+        };
+        peaks.push(stages.iter().map(peak).collect());
+    }
+    for (stage, (small, large)) in stages.iter().zip(peaks[0].iter().zip(&peaks[1])) {
+        // An order of rows is eight bytes each.
+        assert!(
+            *large < small + 24_000 * 8 + (8 << 20),
+            "{stage}: {small} bytes for a file, {large} for one of three times the rows"
+        );
+    }
+}

@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 
 METRICS = ("l2", "cosine", "ip")
+# Where `cargo build --release` puts the program, from whatever folder a script is called.
+BINARY = Path(__file__).resolve().parents[2] / "target/release/sochdb-bulk"
 # Neighbours that are asked for, and that recall is of.
 K = 10
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common import Report, decimals, load_f32, run_main, say
+from common import BINARY, Report, decimals, load_f32, run_main, say
 
 CASES = []
 
@@ -206,7 +206,7 @@ def arguments():
     add = parser.add_argument
     add("rows", metavar="ROWS.npy", help="the rows that all files are made of")
     add("--rounds", type=int, default=7, help="default: %(default)s")
-    add("--binary", default="target/release/sochdb-bulk", metavar="FILE", help="default: %(default)s")
+    add("--binary", default=BINARY, metavar="FILE", help="default: %(default)s")
     add("--tmp", metavar="FOLDER", help="where files go; default: the system's folder")
     add("--markdown", metavar="FILE", help="write the table there as Markdown")
     add("cases", nargs="*", metavar="WORD", help="only cases whose name has one of these words")

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import common
-from common import K, METRICS, Refused, Report, comma_list, decimals, mib, say, shown, spread
+from common import BINARY, K, METRICS, Refused, Report, comma_list, decimals, mib, say, shown, spread
 from libraries import LIBRARIES
 from ours import Program
 from svg import recall_plot
@@ -77,7 +77,7 @@ def arguments():
     add(
         "--search-secs", type=float, default=1.0, help="about how long one search lasts; default: %(default)s"
     )
-    add("--binary", default="target/release/sochdb-bulk", metavar="FILE", help="default: %(default)s")
+    add("--binary", default=BINARY, metavar="FILE", help="default: %(default)s")
     add(
         "--ours-args",
         default="",

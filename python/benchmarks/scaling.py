@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import common
-from common import K, METRICS, Refused, Report, comma_list, decimals, mib, say, shown, spread
+from common import BINARY, K, METRICS, Refused, Report, comma_list, decimals, mib, say, shown, spread
 from datasets import make_clustered
 from ours import Program
 
@@ -48,7 +48,7 @@ def arguments():
         help="memory to touch before each build, for virtual machines whose host takes freed pages back; default: none",
     )
     add("--rounds", type=int, default=3, help="default: %(default)s")
-    add("--binary", default="target/release/sochdb-bulk", metavar="FILE", help="default: %(default)s")
+    add("--binary", default=BINARY, metavar="FILE", help="default: %(default)s")
     add(
         "--ours-args",
         default="",

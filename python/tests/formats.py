@@ -492,7 +492,8 @@ def pca_by_numpy(bench, safetensors):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binary", default="target/release/sochdb-bulk", metavar="FILE", help="default: %(default)s")
+    binary = Path(__file__).resolve().parents[2] / "target/release/sochdb-bulk"
+    parser.add_argument("--binary", default=binary, metavar="FILE", help="default: %(default)s")
     parser.add_argument("cases", nargs="*", metavar="CASE", help="only these")
     args = parser.parse_args()
     failed = ran = 0
