@@ -24,11 +24,15 @@ pub struct Failure {
     message: String,
     help: Option<String>,
     excerpt: Option<String>,
+    /// Where in a text it is, to tell several in their order.
+    offset: Option<usize>,
+    /// What else is wrong with the same text.
+    others: Vec<Failure>,
 }
 
 impl Failure {
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), help: None, excerpt: None }
+        Self { kind, message: message.into(), help: None, excerpt: None, offset: None, others: Vec::new() }
     }
 
     /// Nothing was written, because the request cannot be fulfilled.
@@ -54,6 +58,34 @@ impl Failure {
     /// Nobody reads the results any more.
     pub(crate) fn unheard() -> Self {
         Self::new(Kind::Unheard, "nobody reads standard output any more")
+    }
+
+    /// Several failures as one, in the order of the text that they are about; nothing if there are none.
+    pub(crate) fn all(failures: Vec<Self>) -> Option<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for mut failure in failures {
+            let others = std::mem::take(&mut failure.others);
+            all.push(failure);
+            all.extend(others);
+        }
+        all.sort_by_key(|failure| failure.offset);
+        let mut all = all.into_iter();
+        let first = all.next()?;
+        Some(Self { others: all.collect(), ..first })
+    }
+
+    /// Adds one that is about the same text.
+    #[must_use]
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.others.push(other);
+        self
+    }
+
+    /// Says where in a text it is.
+    #[must_use]
+    pub(crate) fn with_offset(mut self, offset: usize) -> Self {
+        self.offset = Some(offset);
+        self
     }
 
     /// Says what to do about it.
@@ -112,7 +144,7 @@ impl fmt::Display for Failure {
         if let Some(help) = &self.help {
             write!(f, "\n  help: {help}")?;
         }
-        Ok(())
+        self.others.iter().try_for_each(|other| write!(f, "\nerror: {other}"))
     }
 }
 

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use readers::{FormatDescriptor, Metric};
-use toml::{Table, Value};
+use toml::Table;
 
-use super::shared::{self, InputArgs, RunArgs, parse_format, parse_metric, path_value, source_table};
+use super::shared::{
+    self, InputArgs, RunArgs, ids_stage, parse_format, parse_metric, path_value, source_table,
+};
 use crate::Failure;
 use crate::output::diagnostics::Verbosity;
 
@@ -25,10 +27,6 @@ pub(super) struct Args {
     /// Input format (told from the file's content and name where it is not given)
     #[arg(short, long, value_name = "FORMAT", value_parser = parse_format, help_heading = "Input")]
     format: Option<&'static FormatDescriptor>,
-
-    /// File with one id for each row: bare u64, or a .npy of integers
-    #[arg(long, value_name = "FILE", help_heading = "Input")]
-    ids: Option<PathBuf>,
 
     /// Metric: l2, cosine or ip [default: the one the input records, else cosine]
     #[arg(long, value_name = "METRIC", value_parser = parse_metric, help_heading = "Index")]
@@ -67,13 +65,7 @@ pub(super) struct Args {
 
 pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     let source = source_table(&args.input, args.format)?;
-    let mut stages = Vec::new();
-    if let Some(ids) = &args.ids {
-        let mut stage = Table::new();
-        stage.insert("type".to_owned(), "ids".into());
-        stage.insert("path".to_owned(), path_value(ids)?);
-        stages.push(Value::Table(stage));
-    }
+    let stages = ids_stage(&args.input)?;
     let mut sink = Table::new();
     sink.insert("type".to_owned(), "hnsw".into());
     sink.insert("path".to_owned(), path_value(&args.output)?);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use readers::FormatDescriptor;
 use toml::{Table, Value};
 
-use super::shared::{self, InputArgs, RunArgs, parse_format, path_value, source_table};
+use super::shared::{self, InputArgs, RunArgs, ids_stage, parse_format, path_value, source_table};
 use crate::output::diagnostics::Verbosity;
 use crate::sinks::{self, SinkDescriptor};
 use crate::{Failure, sinks::Hnsw, sinks::Sink as _};
@@ -80,7 +80,7 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
                 .with_help("say it once"));
         }
     }
-    shared::execute(source, Vec::new(), sink, &args.run, verbosity)
+    shared::execute(source, ids_stage(&args.input)?, sink, &args.run, verbosity)
 }
 
 fn by_extension(output: &std::path::Path) -> Result<&'static SinkDescriptor, Failure> {

@@ -2,11 +2,13 @@
 
 mod build_index;
 mod convert;
+mod generate;
 mod info;
 mod plugins;
 mod query;
 mod run;
 mod shared;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,7 @@ Examples:
   sochdb-bulk info --index index.hnsw
   sochdb-bulk convert --input embeddings.npy --output embeddings.f32 --to-format raw_f32
   sochdb-bulk run pipeline.toml
+  sochdb-bulk validate pipeline.toml
   sochdb-bulk plugins show npy
 
 Results go to standard output, everything else to standard error.
@@ -52,6 +55,10 @@ enum Command {
     Query(query::Args),
     Info(info::Args),
     Plugins(plugins::Args),
+    Validate(validate::Args),
+    Schema(generate::SchemaArgs),
+    Completions(generate::CompletionsArgs),
+    Man(generate::ManArgs),
 }
 
 /// Parses the command line, does what it says, and reports a failure. The `main` of every program that is this one with
@@ -71,6 +78,10 @@ pub fn main() -> ExitCode {
         Command::Query(args) => query::execute(args, verbosity),
         Command::Info(args) => info::execute(args),
         Command::Plugins(args) => plugins::execute(args),
+        Command::Validate(args) => validate::execute(&args),
+        Command::Schema(generate::SchemaArgs {}) => generate::print_schema(),
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man(args) => generate::man(&args),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

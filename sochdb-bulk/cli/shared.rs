@@ -12,7 +12,7 @@ use crate::output::diagnostics::{Verbosity, say};
 use crate::output::progress::Progress;
 use crate::output::stats::{self, Destination};
 use crate::output::{stdout, units};
-use crate::pipeline::{Cancel, IfExists, MAX_THREADS, Monitoring, Pipeline, Report, Text};
+use crate::pipeline::{Cancel, IfExists, MAX_THREADS, Monitoring, Pipeline, Report, Text, escaped};
 use crate::stages::Dropped;
 
 /// The format that runs a program.
@@ -30,6 +30,10 @@ pub(super) struct InputArgs {
     /// File or files of the ids and further columns of the same rows, where they are not beside the vectors: Parquet or Arrow
     #[arg(long, value_name = "FILE")]
     columns_from: Vec<PathBuf>,
+
+    /// File with one id for each row, in the place of those of the input: bare u64, or a .npy of integers
+    #[arg(long, value_name = "FILE")]
+    ids: Option<PathBuf>,
 
     /// A program and its arguments that writes the vectors to its standard output, as an Arrow IPC stream; `{path}` in
     /// them becomes the input, if there is one. Needs --allow-exec
@@ -199,6 +203,15 @@ pub(super) fn source_table(
     Ok(source)
 }
 
+/// The stage that puts the ids of a file in the place of the input's, if there is one.
+pub(super) fn ids_stage(input: &InputArgs) -> Result<Vec<Value>, Failure> {
+    let Some(ids) = &input.ids else { return Ok(Vec::new()) };
+    let mut stage = Table::new();
+    stage.insert("type".to_owned(), "ids".into());
+    stage.insert("path".to_owned(), path_value(ids)?);
+    Ok(vec![Value::Table(stage)])
+}
+
 /// `path` or `paths` of a table.
 fn put_paths(table: &mut Table, paths: &[PathBuf]) -> Result<(), Failure> {
     let mut values = paths.iter().map(|path| path_value(path)).collect::<Result<Vec<_>, _>>()?;
@@ -236,6 +249,8 @@ pub(super) fn execute(
         pipeline.insert("stage".to_owned(), stages.into());
     }
     pipeline.insert("sink".to_owned(), sink.into());
+    // A shell has put variables in already; what looks like one now is none.
+    escape(&mut pipeline);
     let text = pipeline.to_string();
     let mut pipeline = Pipeline::parse(Text::of_flags(text.clone()))?;
     pipeline.allow_exec = args.shared.allow_exec;
@@ -243,6 +258,20 @@ pub(super) fn execute(
         return stdout::write(text.as_bytes());
     }
     run_pipeline(pipeline, &args.shared.stats, verbosity)
+}
+
+/// Writes all strings so that they hold no variables.
+fn escape(table: &mut Table) {
+    table.iter_mut().for_each(|(_, value)| escape_value(value));
+}
+
+fn escape_value(value: &mut Value) {
+    match value {
+        Value::String(string) => *string = escaped(string),
+        Value::Array(values) => values.iter_mut().for_each(escape_value),
+        Value::Table(table) => escape(table),
+        _ => {}
+    }
 }
 
 /// Plans and runs a pipeline, and says how it went.

@@ -175,7 +175,7 @@ impl Opening<'_> {
             if is_stdio(name) {
                 self.take_stdin(files)?;
             }
-            let all = files_called(self.text.folder(), name);
+            let all = files_called(self.text.folder_of(name), name);
             found.extend(all.map_err(|error| self.text.locate(files.span.clone(), error.into()))?);
         }
         Ok(found)

@@ -9,7 +9,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Text;
+use super::problems::Problems;
 use super::spec::{Step, deserialize, parse_options, unknown_type};
+use super::text::did_you_mean;
 use crate::Failure;
 
 /// Keys of `[source]` that every format has.
@@ -76,25 +78,25 @@ struct SourceRows {
 }
 
 /// Reads `[source]`, or all `[[source]]`.
-pub(super) fn parse(text: &Text, value: Spanned<DeValue<'_>>) -> Result<Vec<Source>, Failure> {
+pub(super) fn parse(text: &Text, value: Spanned<DeValue<'_>>, problems: &mut Problems) -> Vec<Source> {
     let tables = tables(value);
     let many = tables.len() > 1;
     let mut sources = Vec::new();
     for (number, table) in tables.into_iter().enumerate() {
-        let source = Source::parse(text, table, number)?;
+        let Some(source) = problems.check(Source::parse(text, table, number)) else { continue };
         let counted = [
             ("rows", source.rows.rows.as_ref().map(Spanned::span)),
             ("limit", source.rows.limit.as_ref().map(Spanned::span)),
         ];
         if let Some((key, Some(span))) = counted.into_iter().find(|(_, span)| many && span.is_some()) {
             let message = format!("expected no `{key}` where there are several `[[source]]`");
-            return Err(text.refuse(span, &message).with_help(
+            problems.push(text.refuse(span, &message).with_help(
                 "the rows of all of them are read; a [[stage]] of type limit keeps the first of all",
             ));
         }
         sources.push(source);
     }
-    Ok(sources)
+    sources
 }
 
 fn tables(value: Spanned<DeValue<'_>>) -> Vec<Spanned<DeValue<'_>>> {
@@ -121,6 +123,11 @@ impl Source {
         source.dim(text)?;
         source.rows(text)?;
         Ok(source)
+    }
+
+    /// The name of its format, if it is named, and else `?`.
+    pub(super) fn format_name(&self) -> &'static str {
+        self.vectors.format.map_or("?", |format| format.name)
     }
 
     /// The dimension that is asked for.
@@ -185,7 +192,10 @@ impl Files {
                 let opener = parse_options(text, step.options, format.parse, format.schema, place.known())?;
                 opener.program().is_some()
             }
-            None => false,
+            None => {
+                check_any_format(text, &step.options, place.known())?;
+                false
+            }
         };
         let names = match (files.path, files.paths) {
             (Some(path), None) => vec![path],
@@ -216,8 +226,7 @@ impl Files {
         text: &Text,
         format: &FormatDescriptor,
     ) -> Result<Box<dyn OpenFormat>, Failure> {
-        let table = DeTable::parse(text.as_str()).map_err(|e| text.refuse_toml(&e, 0..0))?;
-        let sources = table.into_inner().remove("source").map(tables).unwrap_or_default();
+        let sources = text.table()?.into_inner().remove("source").map(tables).unwrap_or_default();
         let nothing = || Spanned::new(0..0, DeValue::Table(DeTable::new()));
         let source = sources.into_iter().nth(self.place.source).unwrap_or_else(nothing);
         let mut step = Step::parse(text, source)?;
@@ -233,6 +242,29 @@ impl Files {
     pub(super) fn input(&self, path: PathBuf) -> Input {
         Input { io: self.io, ..Input::new(path) }
     }
+}
+
+/// Fails if there are options that no format has: which one reads the file is not known yet.
+fn check_any_format(text: &Text, options: &Spanned<DeValue<'_>>, common: &[&str]) -> Result<(), Failure> {
+    let mut known: Vec<String> = common.iter().map(|&name| name.to_owned()).collect();
+    for format in readers::formats() {
+        let schema = (format.schema)(&mut schemars::SchemaGenerator::default());
+        let properties = schema.get("properties").and_then(|properties| properties.as_object());
+        known.extend(properties.into_iter().flatten().map(|(name, _)| name.clone()));
+    }
+    known.sort_unstable();
+    known.dedup();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let mut problems = Problems::default();
+    for key in options.get_ref().as_table().into_iter().flat_map(DeTable::keys) {
+        if !known.contains(&key.get_ref().as_ref()) {
+            let help = did_you_mean(key.get_ref(), &known, "options of all formats");
+            problems.push(
+                text.refuse(key.span(), &format!("unknown option `{}`", key.get_ref())).with_help(help),
+            );
+        }
+    }
+    problems.none()
 }
 
 impl Place {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::problems::Problems;
 use super::source::{self, Source};
 use super::text::did_you_mean;
 use super::{Monitoring, Plan, Text};
@@ -78,11 +79,18 @@ impl Pipeline {
     /// Reads a pipeline.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its place.
+    /// All that is wrong, with its places.
     pub fn parse(text: Text) -> Result<Self, Failure> {
         let parsed = Parts::parse(&text)?;
         let Parts { run, name, sources, stages, sink, sink_span } = parsed;
         Ok(Self { name, run, allow_exec: false, sources, stages, sink, sink_span, text })
+    }
+
+    /// The names of its steps: formats (or `?` where a file will tell), stages, the sink.
+    pub(crate) fn steps(&self) -> Vec<String> {
+        let formats: Vec<&str> = self.sources.iter().map(Source::format_name).collect();
+        let stages = self.stages.iter().map(|(stage, _)| stage.name().to_owned());
+        std::iter::once(formats.join(" + ")).chain(stages).chain([self.sink.name().to_owned()]).collect()
     }
 
     /// Opens the inputs' headers and checks everything that can be checked before a byte is written.
@@ -111,58 +119,73 @@ struct Parts {
 
 impl Parts {
     fn parse(text: &Text) -> Result<Self, Failure> {
-        let table = DeTable::parse(text.as_str()).map_err(|e| text.refuse_toml(&e, 0..0))?;
+        let table = text.table()?;
         let (span, mut table) = (table.span(), table.into_inner());
+        let mut problems = Problems::default();
         let mut take = |name: &str| table.remove(name);
-        check_version(text, take("version"))?;
-        let name = take("name").map(|value| deserialize(text, value)).transpose()?;
-        let run = take("run").map(|value| parse_run(text, value)).transpose()?.unwrap_or_default();
+        problems.check(check_version(text, take("version")));
+        let name = take("name").and_then(|value| problems.check(deserialize(text, value)));
+        let run = take("run").and_then(|value| problems.check(parse_run(text, value))).unwrap_or_default();
         let (source, stage, sink) = (take("source"), take("stage"), take("sink"));
-        if let Some((key, _)) = table.iter().next() {
+        for (key, _) in &table {
             let message = format!("unknown key `{}`", key.get_ref());
             let help = did_you_mean(key.get_ref(), &TOP_LEVEL, "keys here");
-            return Err(text.refuse(key.span(), &message).with_help(help));
+            problems.push(text.refuse(key.span(), &message).with_help(help));
         }
         let missing = |what: &str| {
             let help = format!("add a table `[{what}]` with `type` and `path`");
             text.refuse(span.clone(), &format!("there is no `[{what}]`")).with_help(help)
         };
-        let sources = source::parse(text, source.ok_or_else(|| missing("source"))?)?;
-        let stages = match stage {
-            Some(stage) => parse_stages(text, stage)?,
-            None => Vec::new(),
+        let sources = match source {
+            Some(source) => source::parse(text, source, &mut problems),
+            None => {
+                problems.push(missing("source"));
+                Vec::new()
+            }
         };
-        let step = Step::parse(text, sink.ok_or_else(|| missing("sink"))?)?;
-        let (kind, sink_span) = (step.require_kind(text, "hnsw")?, step.span.clone());
-        let Some(descriptor) = sinks::called(kind.get_ref()) else {
-            let known: Vec<_> = sinks::all().iter().map(|sink| sink.name).collect();
-            return Err(unknown_type(text, &kind, "sink", &known));
-        };
-        let mut sink = step.read(text, descriptor.parse, descriptor.schema)?;
-        sink.resolve_paths(&|path| text.resolve(path));
-        Ok(Self { name, run, sources, stages, sink, sink_span })
+        let stages = stage.map(|stage| parse_stages(text, stage, &mut problems)).unwrap_or_default();
+        let sink = sink.ok_or_else(|| missing("sink")).and_then(|sink| parse_sink(text, sink));
+        let sink = problems.check(sink);
+        problems.none()?;
+        match sink {
+            Some((sink, sink_span)) => Ok(Self { name, run, sources, stages, sink, sink_span }),
+            None => Err(missing("sink")),
+        }
     }
 }
 
-fn parse_stages(text: &Text, value: Spanned<DeValue<'_>>) -> Result<Stages, Failure> {
+fn parse_sink(text: &Text, value: Spanned<DeValue<'_>>) -> Result<(Box<dyn AnySink>, Span), Failure> {
+    let step = Step::parse(text, value)?;
+    let (kind, span) = (step.require_kind(text, "hnsw")?, step.span.clone());
+    let Some(descriptor) = sinks::called(kind.get_ref()) else {
+        let known: Vec<_> = sinks::all().iter().map(|sink| sink.name).collect();
+        return Err(unknown_type(text, &kind, "sink", &known));
+    };
+    let mut sink = step.read(text, descriptor.parse, descriptor.schema)?;
+    sink.resolve_paths(&|path| text.resolve(path));
+    Ok((sink, span))
+}
+
+fn parse_stages(text: &Text, value: Spanned<DeValue<'_>>, problems: &mut Problems) -> Stages {
     let span = value.span();
     let DeValue::Array(tables) = value.into_inner() else {
-        return Err(text.refuse(span, "expected stages as `[[stage]]`"));
+        problems.push(text.refuse(span, "expected stages as `[[stage]]`"));
+        return Vec::new();
     };
-    let mut stages = Vec::new();
-    for table in tables {
-        let step = Step::parse(text, table)?;
-        let kind = step.require_kind(text, "normalize")?;
-        let Some(descriptor) = stages::called(kind.get_ref()) else {
-            let known: Vec<_> = stages::all().iter().map(|stage| stage.name).collect();
-            return Err(unknown_type(text, &kind, "stage", &known));
-        };
-        let span = step.span.clone();
-        let mut stage = step.read(text, descriptor.parse, descriptor.schema)?;
-        stage.resolve_paths(&|path| text.resolve(path));
-        stages.push((stage, span));
-    }
-    Ok(stages)
+    tables.into_iter().filter_map(|table| problems.check(parse_stage(text, table))).collect()
+}
+
+fn parse_stage(text: &Text, value: Spanned<DeValue<'_>>) -> Result<(Box<dyn AnyStage>, Span), Failure> {
+    let step = Step::parse(text, value)?;
+    let kind = step.require_kind(text, "normalize")?;
+    let Some(descriptor) = stages::called(kind.get_ref()) else {
+        let known: Vec<_> = stages::all().iter().map(|stage| stage.name).collect();
+        return Err(unknown_type(text, &kind, "stage", &known));
+    };
+    let span = step.span.clone();
+    let mut stage = step.read(text, descriptor.parse, descriptor.schema)?;
+    stage.resolve_paths(&|path| text.resolve(path));
+    Ok((stage, span))
 }
 
 /// A table of the file, without its `type`.
@@ -223,26 +246,38 @@ impl<'t> Step<'t> {
 /// Reads a plugin's options. An unknown one is answered with the known ones, which the plugin's schema lists.
 pub(super) fn parse_options<T: ?Sized>(
     text: &Text,
-    options: Spanned<DeValue<'_>>,
+    mut options: Spanned<DeValue<'_>>,
     parse: for<'d> fn(ValueDeserializer<'d>) -> Result<Box<T>, toml::de::Error>,
     schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
     more: &[&str],
 ) -> Result<Box<T>, Failure> {
     let span = options.span();
-    let keys: Vec<_> = options
-        .get_ref()
-        .as_table()
-        .map(|table| table.keys().map(|key| (key.get_ref().to_string(), key.span())).collect())
-        .unwrap_or_default();
     let schema = schema(&mut schemars::SchemaGenerator::default());
     let properties = schema.get("properties").and_then(|properties| properties.as_object());
     let known: Vec<&str> = properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-    if let Some((unknown, span)) = keys.iter().find(|(key, _)| !known.contains(&key.as_str())) {
+    let mut problems = Problems::default();
+    if let DeValue::Table(table) = options.get_mut() {
         let all: Vec<&str> = more.iter().copied().chain(known.iter().copied()).collect();
-        let help = did_you_mean(unknown, &all, "options here");
-        return Err(text.refuse(span.clone(), &format!("unknown option `{unknown}`")).with_help(help));
+        let (theirs, unknown): (DeTable<'_>, DeTable<'_>) =
+            std::mem::take(table).into_iter().partition(|(key, _)| known.contains(&key.get_ref().as_ref()));
+        *table = theirs;
+        for key in unknown.keys() {
+            let help = did_you_mean(key.get_ref(), &all, "options here");
+            problems.push(
+                text.refuse(key.span(), &format!("unknown option `{}`", key.get_ref())).with_help(help),
+            );
+        }
     }
-    parse(ValueDeserializer::from(options)).map_err(|e| text.refuse_toml(&e, span))
+    let failure = match parse(ValueDeserializer::from(options)) {
+        Ok(parsed) => return problems.none().map(|()| parsed),
+        Err(e) => text.refuse_toml(&e, span),
+    };
+    match problems.none() {
+        Ok(()) => Err(failure),
+        // What an unknown option was meant to be is not missing as well.
+        Err(unknown) if failure.message().contains("missing field") => Err(unknown),
+        Err(unknown) => Err(unknown.and(failure)),
+    }
 }
 
 pub(super) fn deserialize<T: serde::de::DeserializeOwned>(

@@ -20,6 +20,19 @@ fn rows_with_copies() -> Vec<f32> {
     values
 }
 
+/// Rows that differ along eight directions, and a little along all others.
+fn along_few_directions(rows: usize, dim: usize) -> Vec<f32> {
+    let directions = isotropic(11, 8, dim);
+    let mut values: Vec<f32> = isotropic(12, rows, dim).iter().map(|value| 0.2 * value).collect();
+    let along = isotropic(13, rows, 8);
+    for (values, along) in values.chunks_exact_mut(dim).zip(along.chunks_exact(8)) {
+        for (direction, along) in directions.chunks_exact(dim).zip(along) {
+            values.iter_mut().zip(direction).for_each(|(value, direction)| *value += along * direction);
+        }
+    }
+    values
+}
+
 /// The graph's digest, and the bytes of the file with and without codes.
 fn outcome(builder: &dyn GraphBuilder, rows: Matrix<'_>, params: &Params) -> (u64, Vec<u8>, Vec<u8>) {
     let built = built_by(builder, rows, params).with_codes(rows);
@@ -54,6 +67,11 @@ fn carved_rows_give_equal_graphs_and_files_on_any_number_of_threads() {
     for (builder, metric) in [(1, Metric::L2), (1, Metric::Cosine), (1, Metric::Ip), (2, Metric::L2)] {
         check_threads(BUILDERS[builder], Matrix::new(&values, LARGE_DIM), &small_params(metric));
     }
+    // Rows that differ along few directions are carved by these.
+    let values = along_few_directions(8_500, 64);
+    let rows = Matrix::new(&values, 64);
+    assert!(built_by(&PartitionBuilder, rows, &Params::new(Metric::L2)).how().contains("carving_axes 16"));
+    check_threads(&PartitionBuilder, rows, &small_params(Metric::L2));
     // Half of the nodes are on level 1, so that is carved as well; and after one round comes another.
     let values = isotropic(3, 17_500, 12);
     let params = Params { m: 2, ef_construction: 16, ..Params::new(Metric::L2) };
@@ -116,9 +134,9 @@ fn files_are_the_ones_of_earlier_versions() {
         [small.1, small.2, large.1, large.2].map(|bytes| xxh3_64(&bytes))
     });
     let expected = [
-        [0x48f6_dca5_271b_dac4, 0x0678_84cd_e73f_9c93, 0x0a2e_2953_385e_ffd1, 0x833d_f5f0_e276_ce78],
-        [0x9bee_a719_354c_0d39, 0xcdba_6e17_8e65_6362, 0x0802_9dad_be6d_3b61, 0x39aa_3a68_8c74_f9d2],
-        [0xe35e_e8d2_243b_b5c5, 0x8324_5b51_f52a_c953, 0x029f_b284_4c03_017f, 0x2ba4_0dd0_a158_6ff2],
+        [0x48f6_dca5_271b_dac4, 0x0678_84cd_e73f_9c93, 0x1437_60cc_07a9_3d39, 0x9373_18a3_e93e_6b25],
+        [0x9bee_a719_354c_0d39, 0xcdba_6e17_8e65_6362, 0xda14_e9fb_065c_7ad4, 0xb322_0b47_d996_849a],
+        [0xe35e_e8d2_243b_b5c5, 0x8324_5b51_f52a_c953, 0x1582_e10e_964c_d520, 0x7e3a_668c_6b8f_fbad],
     ];
     assert_eq!(found, expected, "{found:#x?}");
 }

@@ -62,9 +62,13 @@ fn builders_and_phases_have_the_names_that_are_printed() {
         (
             BUILDERS[1],
             "partition",
-            "partition (fanout 4, leaf_k 10, reservoir 50, rounds 0, sampled_permille ",
+            "partition (fanout 4, leaf_k 10, reservoir 50, rounds 0, carving_axes 0, sampled_permille ",
         ),
-        (BUILDERS[2], "auto", "partition (fanout 4, leaf_k 10, reservoir 50, rounds 0, sampled_permille "),
+        (
+            BUILDERS[2],
+            "auto",
+            "partition (fanout 4, leaf_k 10, reservoir 50, rounds 0, carving_axes 0, sampled_permille ",
+        ),
     ] {
         assert_eq!(builder.name(), name);
         let how = built_by(builder, rows, &Params::new(Metric::L2)).how();

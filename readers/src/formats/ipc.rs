@@ -16,8 +16,8 @@ use super::column_values::{Converter, first_dim};
 use super::columns::{Choose, ColumnOptions, Columns, Layout, check_dim, known_dim, no_dim, wrong_dim};
 use super::contained::{contained, one_line};
 use crate::{
-    Batch, Batches, BufferPool, DType, Dataset, DatasetInfo, Error, Input, Matrix, Origin, Piece, Position,
-    Rows, Scan, Source,
+    Batch, Batches, BufferPool, DType, Dataset, DatasetInfo, Error, IdType, Input, Matrix, Origin, Piece,
+    Position, Rows, Scan, Source,
 };
 
 /// What is decoded, in errors.
@@ -392,7 +392,8 @@ impl IpcDataset {
 /// Whether the body of a batch may stay in a map that others can change: it is numbers only, which any bits are.
 fn stays_in_place(columns: &Columns) -> bool {
     let is_fixed = columns.vector.as_ref().is_some_and(|vector| vector.layout == Layout::FixedList);
-    is_fixed && columns.payload.is_empty()
+    let are_numbers = columns.id_type().is_none_or(|ids| ids == IdType::U64);
+    is_fixed && are_numbers && columns.payload.is_empty()
 }
 
 /// Whether a column needs dictionaries to be read.

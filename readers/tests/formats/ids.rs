@@ -152,8 +152,8 @@ mod of_tables {
 
     use readers::arrow_array::types::{Float32Type, Int8Type};
     use readers::arrow_array::{
-        ArrayRef, BinaryArray, DictionaryArray, FixedSizeBinaryArray, LargeStringArray, RecordBatch,
-        StringArray, StringViewArray,
+        ArrayRef, BinaryArray, DictionaryArray, FixedSizeBinaryArray, FixedSizeListArray, LargeStringArray,
+        RecordBatch, StringArray, StringViewArray,
     };
     use readers::arrow_schema::{DataType, Field, Schema};
 
@@ -213,9 +213,16 @@ mod of_tables {
             let kind = array.data_type().clone();
             // Bytes are ids only where they are named.
             let options = if kind == DataType::Binary { "{ id_column = 'id' }" } else { "{}" };
-            each(&table(vec![("id", array), ("v", vectors(5))]), options, |found, format| {
-                assert_eq!(found.unwrap(), words, "{kind} in {format}");
-            });
+            // Vectors of one length are used where they are; texts beside them must not be.
+            let rows = (0..5).map(|row| Some([Some(row as f32); 2]));
+            let fixed: ArrayRef =
+                Arc::new(FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(rows, 2));
+            for vectors in [vectors(5), fixed] {
+                let all = table(vec![("id", Arc::clone(&array)), ("v", vectors)]);
+                each(&all, options, |found, format| {
+                    assert_eq!(found.unwrap(), words, "{kind} in {format}");
+                });
+            }
         }
     }
 
