@@ -93,7 +93,7 @@ impl Text {
     }
 
     /// Puts values in the place of what the text has, or beside it: each is `KEY=VALUE`, where the key is a path such as
-    /// `sink.m` or `stage.0.norm`, and the value is TOML, or else a string as it is.
+    /// `sink.m` or `stage.0.dim`, and the value is TOML, or else a string as it is.
     ///
     /// # Errors
     /// If one has no key or no `=`.

@@ -3,7 +3,7 @@
 use super::nearest::{NO_MINIMA, Near, Nearest, each_bit, lower_bounds};
 use super::packed::{Panels, TileRows, values_from};
 use crate::codes::CodesView;
-use crate::distance::products::{TILE_COLUMNS, TILE_ROWS, TileInput, TileOutput, TileValues};
+use crate::distance::products::{TILE_COLUMNS, TILE_ROWS, TileOutput, TileValues};
 
 /// Compares rows with columns; reuses its memory.
 #[derive(Debug, Default)]
@@ -37,14 +37,8 @@ impl ColumnSearch {
         let mut unused = [i32::MAX; TILE_COLUMNS];
         for (panel, distances) in columns.iter().zip(distances.chunks_exact_mut(tiles.max(1))) {
             for (tile, distances) in distances.iter_mut().enumerate() {
-                let (tile_rows, row_terms) = rows.tile(tile * TILE_ROWS);
-                let input = TileInput {
-                    rows: tile_rows,
-                    row_terms,
-                    panel: panel.codes,
-                    column_terms: panel.terms,
-                    valid: &[panel.valid; TILE_ROWS],
-                };
+                let valid = [panel.valid; TILE_ROWS];
+                let input = rows.tile(tile * TILE_ROWS, &panel, &valid);
                 let row_minima = &mut row_minima[tile];
                 products.tile(&input, TileOutput { distances, row_minima, column_minima: &mut unused });
             }

@@ -4,7 +4,7 @@ use super::nearest::{GROUPS, NO_MINIMA, Near, Nearest, each_bit, lower_bounds};
 use super::packed::{Panels, TileRows, values_from};
 use super::reservoir::Reservoirs;
 use crate::codes::CodesView;
-use crate::distance::products::{Products, TILE_COLUMNS, TILE_ROWS, TileInput, TileOutput, TileValues};
+use crate::distance::products::{Products, TILE_COLUMNS, TILE_ROWS, TileOutput, TileValues};
 
 /// Rows of a block, when all rows are compared with all: whole tiles and whole panels.
 pub(super) const BLOCK_ROWS: usize = 480;
@@ -114,19 +114,12 @@ impl LeafComparer {
             for tile in 0..leaf.tiles(panel.first) {
                 let Some(distances) = places.next() else { return };
                 let first_row = tile * TILE_ROWS;
-                let (tile_rows, row_terms) = rows.tile(first_row);
                 let valid = std::array::from_fn(|i| {
                     // A row pairs with the columns behind it. Rows of padding are behind all columns.
                     let from = (first_row + i + 1).saturating_sub(panel.first);
                     if from < TILE_COLUMNS { panel.valid & u32::MAX << from } else { 0 }
                 });
-                let input = TileInput {
-                    rows: tile_rows,
-                    row_terms,
-                    panel: panel.codes,
-                    column_terms: panel.terms,
-                    valid: &valid,
-                };
+                let input = rows.tile(first_row, &panel, &valid);
                 let row_minima = &mut row_minima[tile];
                 let column_minima = &mut column_minima[tile % GROUPS];
                 products.tile(&input, TileOutput { distances, row_minima, column_minima });

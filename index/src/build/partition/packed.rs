@@ -2,7 +2,7 @@
 
 use crate::codes::CodesView;
 use crate::distance::prefetch;
-use crate::distance::products::{GROUP, TILE_COLUMNS, TILE_ROWS};
+use crate::distance::products::{GROUP, TILE_COLUMNS, TILE_ROWS, TileInput};
 
 /// Rows whose codes are asked for ahead of their turn: they lie anywhere.
 const AHEAD: usize = 6;
@@ -43,10 +43,20 @@ impl TileRows {
         self.terms.resize(padded, 0);
     }
 
-    /// Codes and terms of the tile that begins with a row.
-    pub(super) fn tile(&self, first: usize) -> (&[i8], &[i32; TILE_ROWS]) {
-        let codes = &self.codes[first * self.stride..(first + TILE_ROWS) * self.stride];
-        (codes, values_from(&self.terms, first))
+    /// The tile that begins with a row, to be compared with a panel.
+    pub(super) fn tile<'a>(
+        &'a self,
+        first: usize,
+        panel: &Panel<'a>,
+        valid: &'a [u32; TILE_ROWS],
+    ) -> TileInput<'a> {
+        TileInput {
+            rows: &self.codes[first * self.stride..(first + TILE_ROWS) * self.stride],
+            row_terms: values_from(&self.terms, first),
+            panel: panel.codes,
+            column_terms: panel.terms,
+            valid,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Codes of fewer dimensions, to carve by.
 //!
-//! Where rows differ mostly along few directions, as those of all trained models do, these tell as well as all values which
+//! Where rows differ mostly along few directions, as the embeddings and images that were measured do, these tell as well as all values which
 //! leaders are near, for a fraction of the products. Leaves are compared, and neighbours chosen, by the full codes: on
 //! sentence embeddings, comparing leaves by directions that hold nine tenths loses half a point of recall at `ef_search` 10.
 
@@ -12,7 +12,7 @@ use super::packed::{Panels, TileRows};
 use super::subspace::{Moments, Subspace};
 use crate::build::BuildInput;
 use crate::codes::{CodeTable, CodesView, Quantizer, ZERO, stride_bytes};
-use crate::distance::products::{TILE_COLUMNS, TILE_ROWS, TILE_STEP, TileInput, TileOutput};
+use crate::distance::products::{TILE_COLUMNS, TILE_ROWS, TILE_STEP, TileOutput};
 use crate::level::hash;
 use crate::vectors::PlainRows;
 use crate::{Matrix, Metric, Params};
@@ -174,14 +174,8 @@ impl Projection {
             let scales = &self.scales[panel.first..axes.min(panel.first + TILE_COLUMNS)];
             let mut rows = rows.clone().zip(values.chunks_exact_mut(axes));
             for first in (0..rows.len()).step_by(TILE_ROWS) {
-                let (tile_rows, row_terms) = packed.tile(first);
-                let input = TileInput {
-                    rows: tile_rows,
-                    row_terms,
-                    panel: panel.codes,
-                    column_terms: panel.terms,
-                    valid: &[panel.valid; TILE_ROWS],
-                };
+                let valid = [panel.valid; TILE_ROWS];
+                let input = packed.tile(first, &panel, &valid);
                 let (mut distances, mut minima) = (NO_MINIMA, NO_MINIMA);
                 let mut unused = [i32::MAX; TILE_COLUMNS];
                 let output = TileOutput {

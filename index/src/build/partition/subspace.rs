@@ -1,8 +1,8 @@
 //! Few directions that hold most of what rows differ by.
 //!
 //! They are found by subspace iteration from random vectors (Halko, Martinsson and Tropp 2011, algorithm 4.4) on the second
-//! moments of a sample. Such axes are no eigenvectors, and need not be: after three iterations they hold what as many
-//! eigenvectors do, less one part in a hundred.
+//! moments of a sample. Such axes are no eigenvectors, and need not be: what counts is
+//! how much they hold.
 
 use rayon::prelude::*;
 
