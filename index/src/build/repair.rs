@@ -68,16 +68,29 @@ impl Walk {
     fn from(&mut self, slot: u32, parent: Option<u32>, layer: &Layer) {
         self.parents[slot as usize] = parent.unwrap_or(slot);
         self.queue.push(slot);
-        while let Some(slot) = self.queue.pop() {
-            for &neighbour in layer.view().neighbours(slot) {
-                if !self.has_reached(neighbour) {
-                    self.parents[neighbour as usize] = slot;
-                    prefetch(layer.view().neighbours_with_filling(neighbour));
-                    self.queue.push(neighbour);
+        let mut next = Vec::with_capacity(AT_A_TIME);
+        while take_last(&mut self.queue, &mut next, layer.view()) {
+            for &slot in &next {
+                for &neighbour in layer.view().neighbours(slot) {
+                    if !self.has_reached(neighbour) {
+                        self.parents[neighbour as usize] = slot;
+                        self.queue.push(neighbour);
+                    }
                 }
             }
         }
     }
+}
+
+/// Walks wait for memory: so many lists are asked for before the first is read.
+const AT_A_TIME: usize = 16;
+
+/// Moves the last nodes of a queue to `next`, and asks for their lists; false if there are none.
+fn take_last(queue: &mut Vec<u32>, next: &mut Vec<u32>, view: LayerView<'_>) -> bool {
+    next.clear();
+    next.extend(queue.drain(queue.len().saturating_sub(AT_A_TIME)..));
+    next.iter().for_each(|&node| prefetch(view.neighbours_with_filling(node)));
+    !next.is_empty()
 }
 
 fn connect_level(
@@ -168,14 +181,18 @@ impl BackWalk {
     fn walk_mutual(&mut self, slot: u32, view: LayerView<'_>) {
         self.leads_back[slot as usize] = true;
         self.queue.push(slot);
-        while let Some(slot) = self.queue.pop() {
-            let unmet = |back: &Self, node: u32| !back.leads_back[node as usize];
-            for &node in view.neighbours(slot) {
-                if unmet(self, node) {
+        let unmet = |back: &Self, node: u32| !back.leads_back[node as usize];
+        let mut next = Vec::with_capacity(AT_A_TIME);
+        let mut links = Vec::with_capacity(AT_A_TIME * view.stride);
+        while take_last(&mut self.queue, &mut next, view) {
+            links.clear();
+            for &slot in &next {
+                for &node in view.neighbours(slot).iter().filter(|&&node| unmet(self, node)) {
                     prefetch(view.neighbours_with_filling(node));
+                    links.push((slot, node));
                 }
             }
-            for &node in view.neighbours(slot) {
+            for &(slot, node) in &links {
                 if unmet(self, node) && view.neighbours(node).contains(&slot) {
                     self.leads_back[node as usize] = true;
                     self.queue.push(node);
