@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::Text;
 use super::problems::Problems;
 use super::spec::{Step, deserialize, parse_options, unknown_type};
-use super::text::did_you_mean;
+use super::suggest::did_you_mean;
 use crate::Failure;
 
 /// Keys of `[source]` that every format has.

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::problems::Problems;
 use super::source::{self, Source};
-use super::text::did_you_mean;
+use super::suggest::did_you_mean;
 use super::{Monitoring, Plan, Text};
 use crate::Failure;
 use crate::sinks::{self, AnySink};

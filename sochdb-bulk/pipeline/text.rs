@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::environment;
+use super::overrides::Override;
 use super::problems::Problems;
 use crate::Failure;
 
@@ -19,23 +20,6 @@ pub struct Text {
     origin: Origin,
     overrides: Vec<Override>,
 }
-
-/// A value that is put in the place of one of the text, or beside them: `--set KEY=VALUE`.
-#[derive(Debug, Clone)]
-struct Override {
-    /// As it was typed.
-    typed: String,
-    /// Tables, numbers of tables and a key.
-    path: Vec<String>,
-    value: String,
-    /// The value as TOML, behind so many spaces that its places are behind those of the text and of earlier ones.
-    document: String,
-    /// Where those places begin.
-    start: usize,
-}
-
-/// The key of the value in a document of an override.
-const OVERRIDE_KEY: &str = "v = ";
 
 /// Where a text is from.
 #[derive(Debug, Clone)]
@@ -98,26 +82,7 @@ impl Text {
     /// # Errors
     /// If one has no key or no `=`.
     pub(crate) fn with_overrides(mut self, overrides: &[String]) -> Result<Self, Failure> {
-        let mut start = self.text.len() + 1;
-        for typed in overrides {
-            let parts = typed.split_once('=').map(|(key, value)| (key.trim(), value));
-            let Some((key, value)) = parts.filter(|(key, _)| key.split('.').all(|part| !part.is_empty()))
-            else {
-                return Err(Failure::refused(format!("--set {typed}: expected KEY=VALUE"))
-                    .with_help("such as --set sink.m=32 or --set source.path=other.npy"));
-            };
-            let document = format!("{}{OVERRIDE_KEY}{value}", " ".repeat(start));
-            let path = key.split('.').map(|part| part.trim().to_owned()).collect();
-            let length = OVERRIDE_KEY.len() + value.len();
-            self.overrides.push(Override {
-                typed: typed.clone(),
-                path,
-                value: value.to_owned(),
-                document,
-                start,
-            });
-            start += length + 1;
-        }
+        self.overrides.extend(Override::parse_all(overrides, self.text.len() + 1)?);
         Ok(self)
     }
 
@@ -133,11 +98,9 @@ impl Text {
         }
         let mut problems = Problems::default();
         for one in &self.overrides {
-            let value = one.value();
-            let place = one.start..one.start + OVERRIDE_KEY.len() + one.value.len();
             problems.check(
-                put(table.get_mut(), &one.path, value)
-                    .map_err(|wrong| self.refuse(place, &wrong.message).with_help(wrong.help)),
+                one.put_in(table.get_mut())
+                    .map_err(|wrong| self.refuse(one.span(), &wrong.message).with_help(wrong.help)),
             );
         }
         for one in &self.overrides {
@@ -185,13 +148,13 @@ impl Text {
     /// Adds the place and its line to a failure, if a person has seen the text. Only what was refused has a place in it:
     /// a damaged file is no fault of the text.
     pub(crate) fn locate(&self, span: Range<usize>, failure: Failure) -> Failure {
-        let is_override = self.overrides.first().is_some_and(|one| one.start <= span.start);
+        let is_override = self.overrides.first().is_some_and(|one| one.span().start <= span.start);
         if (matches!(self.origin, Origin::Flags) && !is_override) || failure.kind() != crate::Kind::Refused {
             return failure;
         }
         let failure = failure.with_offset(span.start);
-        if let Some(one) = self.overrides.iter().rfind(|one| one.start <= span.start) {
-            return failure.at(format!("--set {}", one.typed));
+        if let Some(one) = self.overrides.iter().rfind(|one| one.span().start <= span.start) {
+            return failure.at(format!("--set {}", one.typed()));
         }
         let start = floor(&self.text, span.start);
         let line_start = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
@@ -222,81 +185,6 @@ impl Text {
     }
 }
 
-impl Override {
-    fn value(&self) -> Spanned<DeValue<'_>> {
-        let begin = self.start + OVERRIDE_KEY.len();
-        let string =
-            || Spanned::new(begin..begin + self.value.len(), DeValue::String(self.value.as_str().into()));
-        let Ok(table) = DeTable::parse(&self.document) else { return string() };
-        // A line break would have begun another key.
-        let mut values = table.into_inner().into_iter();
-        match (values.next(), values.next()) {
-            (Some((_, value)), None) => value,
-            _ => string(),
-        }
-    }
-
-    /// Whether `path` is the value, or one of its values.
-    fn has_path(&self, path: &Path) -> bool {
-        path.to_str().is_some_and(|path| environment::has_string(&self.value(), path, usize::MAX))
-    }
-}
-
-/// What is wrong with an override.
-struct Wrong {
-    message: String,
-    help: String,
-}
-
-/// Puts a value at a path.
-fn put<'t>(table: &mut DeTable<'t>, path: &[String], value: Spanned<DeValue<'t>>) -> Result<(), Wrong> {
-    let Some((key, rest)) = path.split_first() else { return Ok(()) };
-    let place = value.span();
-    let at = table.keys().find(|known| known.get_ref() == key).cloned();
-    let at = at.unwrap_or_else(|| Spanned::new(place.clone(), std::borrow::Cow::Owned(key.clone())));
-    if rest.is_empty() {
-        table.insert(at, value);
-        return Ok(());
-    }
-    let inner = table.entry(at).or_insert_with(|| Spanned::new(place, DeValue::Table(DeTable::new())));
-    put_into(inner.get_mut(), key, rest, value)
-}
-
-fn put_into<'t>(
-    inner: &mut DeValue<'t>,
-    key: &str,
-    rest: &[String],
-    value: Spanned<DeValue<'t>>,
-) -> Result<(), Wrong> {
-    match inner {
-        DeValue::Table(table) => put(table, rest, value),
-        DeValue::Array(values) => {
-            let (number, rest) = (&rest[0], &rest[1..]);
-            let count = values.len();
-            let at = number.parse::<i64>().ok().map(|at| if at < 0 { at + count as i64 } else { at });
-            let at = at.and_then(|at| usize::try_from(at).ok()).filter(|&at| at < count);
-            let Some(inner) = at.and_then(|at| values.get_mut(at)) else {
-                return Err(Wrong {
-                    message: format!(
-                        "`{key}` has {count}: expected a number from 0 to {}, found `{number}`",
-                        count.max(1) - 1
-                    ),
-                    help: format!("such as `{key}.0`, or `{key}.-1` for the last"),
-                });
-            };
-            if rest.is_empty() {
-                *inner = value;
-                return Ok(());
-            }
-            put_into(inner.get_mut(), number, rest, value)
-        }
-        _ => Err(Wrong {
-            message: format!("`{key}` is no table, so it has no `{}`", rest[0]),
-            help: format!("set `{key}` itself"),
-        }),
-    }
-}
-
 /// How many places are shown where a text is no TOML: each may be the cause of the next.
 const SHOWN_SYNTAX_ERRORS: usize = 8;
 
@@ -311,45 +199,6 @@ fn floor(text: &str, mut at: usize) -> usize {
     at
 }
 
-/// `help` text that names the most similar of `known`, and all of them.
-pub(crate) fn did_you_mean(word: &str, known: &[&str], what: &str) -> String {
-    let lower = word.to_ascii_lowercase();
-    let synonyms = SYNONYMS.iter().copied().filter(|(_, to)| known.contains(to));
-    let similar = synonyms
-        .chain(known.iter().map(|&known| (known, known)))
-        .map(|(written, meant)| (strsim::jaro_winkler(&lower, written), meant))
-        .filter(|&(similarity, _)| similarity >= 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known);
-    let all = known.join(", ");
-    match similar {
-        Some(known) => format!("did you mean `{known}`? {what}: {all}"),
-        None => format!("{what}: {all}"),
-    }
-}
-
-/// Words of other tools for ours.
-const SYNONYMS: [(&str, &str); 18] = [
-    ("dimension", "dim"),
-    ("dimensions", "dim"),
-    ("dims", "dim"),
-    ("d", "dim"),
-    ("max_connections", "m"),
-    ("connectivity", "m"),
-    ("efconstruction", "ef_construction"),
-    ("expansion_add", "ef_construction"),
-    ("ef", "ef_construction"),
-    ("format", "type"),
-    ("file", "path"),
-    ("input", "path"),
-    ("files", "paths"),
-    ("inputs", "paths"),
-    ("output", "path"),
-    ("transform", "stage"),
-    ("stages", "stage"),
-    ("batch_size", "batch_rows"),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,18 +208,5 @@ mod tests {
         let text = Text::new("p.toml", "a = 1\nbé = \"x\"\n", ".");
         let failure = text.refuse(12..15, "wrong");
         assert_eq!(failure.to_string(), "p.toml:2:6: wrong\n  |\n2 | bé = \"x\"\n  |      ^^^");
-    }
-
-    #[test]
-    fn other_tools_words_lead_to_ours() {
-        assert_eq!(
-            did_you_mean("dimensoin", &["dim", "path"], "options"),
-            "did you mean `dim`? options: dim, path"
-        );
-        assert_eq!(
-            did_you_mean("Dimension", &["dim", "path"], "options"),
-            "did you mean `dim`? options: dim, path"
-        );
-        assert_eq!(did_you_mean("zzz", &["dim", "path"], "options"), "options: dim, path");
     }
 }
