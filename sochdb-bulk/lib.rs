@@ -35,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod codes;
 mod error;
 mod output;
 pub mod pipeline;
@@ -42,6 +43,7 @@ pub mod sinks;
 pub mod stages;
 
 pub use cli::main;
+pub use codes::Code;
 pub use error::{Failure, Kind};
 pub use inventory as __inventory;
 

@@ -16,6 +16,7 @@ mod language;
 mod layering;
 #[cfg(target_os = "linux")]
 mod memory;
+mod mistakes;
 mod odd_input;
 mod packed;
 mod plugin_crate;

@@ -1,5 +1,6 @@
 //! An opened index, and search in it.
 
+use std::fs::File;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -42,7 +43,18 @@ impl Index {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let sections = Sections::open(path)?;
+        Self::of_sections(Sections::open(path)?)
+    }
+
+    /// As [`Index::open`], of a file that is open already, which needs no name.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn of_file(file: File) -> Result<Self, OpenError> {
+        Self::of_sections(Sections::of_file(file)?)
+    }
+
+    fn of_sections(sections: Sections) -> Result<Self, OpenError> {
         let levels = sections.header().levels.len();
         let down = (1..levels)
             .map(|level| {
@@ -120,6 +132,16 @@ impl Index {
         let (representatives, rest) = all.split_at((all.len() - 1 - self.header().copies as usize) / 2);
         let (starts, rows) = rest.split_at(representatives.len() + 1);
         CopiesView { representatives, starts, rows }
+    }
+
+    /// The vector of a row, counted from 0.
+    pub(crate) fn vector(&self, row: u32) -> &[f32] {
+        Rows::matrix(self).row(row)
+    }
+
+    /// The id of a row, counted from 0.
+    pub(crate) fn id_of(&self, row: u32) -> u64 {
+        self.id(row)
     }
 
     fn id(&self, row: u32) -> u64 {

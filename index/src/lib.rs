@@ -45,6 +45,7 @@ mod level;
 mod metric;
 mod mmap;
 mod params;
+mod recall;
 mod search;
 mod select;
 mod vectors;

@@ -8,7 +8,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 
 use crate::parked::Parked;
 use crate::parts::Parts;
-use crate::{Dataset, DatasetInfo, Error, IdType, Rows};
+use crate::{Dataset, DatasetInfo, Error, IdType, Rows, Topic};
 
 /// So many parts stay open. Where there are more, each is closed after a look at it and opened again for its rows.
 const MAX_OPEN: usize = 128;
@@ -128,6 +128,7 @@ fn join(all: &mut DatasetInfo, part: &DatasetInfo) -> Result<(), Error> {
     if part.dim != all.dim {
         let message = format!("expected dimension {}, as {first} has, found {}", all.dim, part.dim);
         return Err(Error::request(message)
+            .about(Topic::Dimension)
             .with_help("name files of one model only: all vectors of an input have one dimension"));
     }
     match (all.metric, part.metric) {
@@ -141,7 +142,7 @@ fn join(all: &mut DatasetInfo, part: &DatasetInfo) -> Result<(), Error> {
     }
     if part.ids != all.ids {
         let help = "give all files ids or none; a stage `ids` gives every row one, whatever the files have";
-        return Err(match (all.ids, part.ids) {
+        let refused = match (all.ids, part.ids) {
             (Some(_), None) => {
                 Error::request(format!("expected ids, as {first} has, found none")).with_help(help)
             }
@@ -153,7 +154,8 @@ fn join(all: &mut DatasetInfo, part: &DatasetInfo) -> Result<(), Error> {
                     format!("expected ids that are {}, as {first} has, found {}", kind(one), kind(other));
                 Error::request(message).with_help("write them alike in all files: as numbers, or as texts")
             }
-        });
+        };
+        return Err(refused.about(Topic::Ids));
     }
     all.payload = same_payload(all.payload.as_ref(), part.payload.as_ref(), &first)?;
     if part.format != all.format {

@@ -47,6 +47,26 @@ pub enum ErrorKind {
     Request,
 }
 
+/// What a refusal is about, where that has a name of its own: programs and explanations go by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Topic {
+    /// A file that is not there or may not be read, or a pattern that nothing matches.
+    NoFile,
+    /// Which format a file has.
+    Format,
+    /// How many values a row has.
+    Dimension,
+    /// The ids of rows.
+    Ids,
+    /// Which rows.
+    Rows,
+    /// NaN or infinity.
+    NotFinite,
+    /// A file that was written to while it was read.
+    Changed,
+}
+
 /// One refused input. Displays as one line: `FILE: PLACE: MESSAGE`; the way out is in [`Error::help`].
 #[derive(Debug)]
 pub struct Error {
@@ -55,12 +75,21 @@ pub struct Error {
     position: Option<Position>,
     message: String,
     help: Option<String>,
+    topic: Option<Topic>,
     source: Option<std::io::Error>,
 }
 
 impl Error {
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, file: None, position: None, message: message.into(), help: None, source: None }
+        Self {
+            kind,
+            file: None,
+            position: None,
+            message: message.into(),
+            help: None,
+            topic: None,
+            source: None,
+        }
     }
 
     /// The bytes break the rules of their format.
@@ -85,7 +114,10 @@ impl Error {
 
     /// The operating system's refusal while doing `action` ("open", "read 64 bytes").
     pub fn io(action: impl fmt::Display, source: std::io::Error) -> Self {
+        use std::io::ErrorKind::{IsADirectory, NotFound, PermissionDenied};
         let mut error = Self::new(ErrorKind::Io, format!("cannot {action}: {source}"));
+        error.topic =
+            matches!(source.kind(), NotFound | PermissionDenied | IsADirectory).then_some(Topic::NoFile);
         error.source = Some(source);
         error
     }
@@ -119,6 +151,18 @@ impl Error {
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// Says what it is about.
+    #[must_use]
+    pub fn about(mut self, topic: Topic) -> Self {
+        self.topic = Some(topic);
+        self
+    }
+
+    /// What it is about, where that has a name.
+    pub fn topic(&self) -> Option<Topic> {
+        self.topic
     }
 
     /// Whose move it is.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern, glob_with};
 
-use crate::Error;
+use crate::{Error, Topic};
 
 /// What makes a name a pattern.
 const PATTERN: [char; 3] = ['*', '?', '['];
@@ -27,6 +27,7 @@ pub fn files_called(folder: &Path, name: &Path) -> Result<Vec<PathBuf>, Error> {
     if path.is_dir() {
         let pattern = path.join("*");
         return Err(Error::request("expected a file, found a directory")
+            .about(Topic::NoFile)
             .in_file(&path)
             .with_help(format!("name its files, or a pattern in quotes: '{}'", pattern.display())));
     }
@@ -37,6 +38,7 @@ pub fn files_called(folder: &Path, name: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = matching(folder, name).map_err(|error| error.in_file(&path))?;
     if files.is_empty() {
         return Err(Error::request("expected files that match this pattern, found none")
+            .about(Topic::NoFile)
             .in_file(&path)
             .with_help("`*` and `?` stand for characters of a name, `**` for folders; paths begin in the current folder, or in that of the pipeline file"));
     }
@@ -61,6 +63,7 @@ fn matching(folder: &Path, name: &Path) -> Result<Vec<PathBuf>, Error> {
     };
     let found = glob_with(&pattern, options).map_err(|error| {
         Error::request(format!("expected a file or a pattern, found that {}", error.msg))
+            .about(Topic::NoFile)
             .with_help("no file has this name, and `*`, `?` and `[...]` make it a pattern")
     })?;
     let mut files = Vec::new();

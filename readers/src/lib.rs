@@ -54,7 +54,7 @@ pub use batch::{Batch, IdType, Ids, Origin};
 pub use concat::{Concat, Opener};
 pub use dataset::{Batches, Dataset, DatasetInfo, Matrix, Piece, Rows, Scan};
 pub use dtype::{ByteOrder, DType, Unrepresentable, widen};
-pub use error::{Error, ErrorKind, Position};
+pub use error::{Error, ErrorKind, Position, Topic};
 pub use files::files_called;
 pub use format::{Format, FormatDescriptor, Input, OpenFormat, format_called, formats};
 pub use metric::{Metric, UnknownMetric};

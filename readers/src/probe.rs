@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use crate::{Error, FormatDescriptor, Input, format_called, formats};
+use crate::{Error, FormatDescriptor, Input, Topic, format_called, formats};
 
 /// How much of a file a probe sees.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -87,7 +87,8 @@ fn scores(input: &Input) -> Result<Vec<(&'static FormatDescriptor, Score)>, Erro
     let source = input.source()?;
     let head = source.head(HEAD_BYTES)?;
     if let Some(help) = other_build("hdf5").filter(|_| head.starts_with(b"\x89HDF\r\n\x1a\n")) {
-        let error = Error::request("expected a format that this build reads, found HDF5");
+        let error =
+            Error::request("expected a format that this build reads, found HDF5").about(Topic::Format);
         return Err(error.in_file(&input.path).with_help(help));
     }
     let probe =
@@ -110,6 +111,7 @@ pub fn detect(input: &Input) -> Result<Detected, Error> {
     let Some((format, Score::Yes(points, reason))) = scores.next() else {
         let known: Vec<_> = formats().iter().map(|format| format.name).collect();
         return Err(Error::request("the format cannot be told from its content or its name")
+            .about(Topic::Format)
             .in_file(&input.path)
             .with_help(format!("name it with --format: {}", known.join(", "))));
     };
@@ -120,6 +122,7 @@ pub fn detect(input: &Input) -> Result<Detected, Error> {
             "it could be {} ({reason}) or {} ({rival_reason})",
             format.name, rival.name
         ))
+        .about(Topic::Format)
         .in_file(&input.path)
         .with_help(format!("say which: --format {} or --format {}", format.name, rival.name)));
     }
@@ -138,6 +141,7 @@ pub fn check_named(format: &FormatDescriptor, input: &Input) -> Result<(), Error
         }
         if let Score::Yes(Score::MAGIC.., reason) = score {
             return Err(Error::request(format!("expected {}, found {}: {reason}", format.name, other.name))
+                .about(Topic::Format)
                 .in_file(&input.path)
                 .with_help(format!("leave --format away, or say --format {}", other.name)));
         }

@@ -8,7 +8,7 @@ use arrow_buffer::Buffer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Unpacked, mmap};
+use crate::{Error, Topic, Unpacked, mmap};
 
 /// How the bytes of a file come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +52,7 @@ impl Source {
         if !kind.is_file() {
             let what = if kind.is_dir() { "a directory" } else { "not a regular file" };
             return Err(Error::request(format!("expected a file, found {what}"))
+                .about(Topic::NoFile)
                 .with_help("name one file; a stream is read from standard input, as `-`"));
         }
         let file = File::open(path).map_err(|e| Error::io("open", e))?;
@@ -154,6 +155,7 @@ impl Source {
             return Ok(());
         };
         Err(Error::malformed(changed)
+            .about(Topic::Changed)
             .in_file(&self.path)
             .with_help("run again when nobody writes to the file"))
     }

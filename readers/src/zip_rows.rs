@@ -9,7 +9,9 @@ use arrow_schema::{Schema, SchemaRef};
 use crate::concat::name_of;
 use crate::formats::quoted;
 use crate::rows_of::rows_of;
-use crate::{Batch, Batches, BufferPool, Dataset, DatasetInfo, Error, Matrix, Piece, Position, Rows, Scan};
+use crate::{
+    Batch, Batches, BufferPool, Dataset, DatasetInfo, Error, Matrix, Piece, Position, Rows, Scan, Topic,
+};
 
 /// The vectors of one dataset with the ids and further columns of another, row by row: the first row of the one belongs to
 /// the first of the other.
@@ -37,6 +39,7 @@ impl Zip {
         {
             let message = format!("expected {expected} rows, as in {}, found {found}", together(&*vectors));
             return Err(Error::request(message)
+                .about(Topic::Rows)
                 .in_file(together(&*columns))
                 .with_help("vectors and columns must be of the same rows in the same order: name all files of one run on both sides"));
         }

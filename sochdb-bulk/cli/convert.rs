@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::shared::{self, InputArgs, RunArgs, ids_stage, parse_format, path_value, source_table};
 use crate::output::diagnostics::Verbosity;
 use crate::sinks::{self, SinkDescriptor};
-use crate::{Failure, sinks::Hnsw, sinks::Sink as _};
+use crate::{Code, Failure, sinks::Hnsw, sinks::Sink as _};
 
 /// Convert a file of vectors into another format
 #[derive(Debug, clap::Args)]
@@ -77,6 +77,7 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     for (key, value) in args.to_option {
         if sink.insert(key.clone(), value).is_some() {
             return Err(Failure::refused(format!("--to-option {key}: `{key}` is given already"))
+                .with_code(Code::Conflict)
                 .with_help("say it once"));
         }
     }
@@ -93,6 +94,7 @@ fn by_extension(output: &std::path::Path) -> Result<&'static SinkDescriptor, Fai
         (Some(sink), None) => Ok(sink),
         _ => {
             Err(Failure::refused(format!("{}: the name does not tell the format to write", output.display()))
+                .with_code(Code::Format)
                 .with_help(format!("say it with --to-format: {}", target_names())))
         }
     }

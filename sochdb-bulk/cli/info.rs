@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use index::file::{Header, OpenError, SectionKind, read_header};
 use serde_json::{Value, json};
 
-use crate::Failure;
 use crate::output::{stdout, units};
+use crate::{Code, Failure};
 
 /// Describe an index file: reads its header only
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sochdb-bulk info --index index.hnsw
+  sochdb-bulk info --index index.hnsw --pipeline")]
 pub(super) struct Args {
     /// Index file
     #[arg(short, long, value_name = "FILE")]
@@ -18,20 +22,41 @@ pub(super) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+
+    /// Print the pipeline that built it, as TOML without paths: `run --from` runs it again
+    #[arg(long, conflicts_with = "json")]
+    pipeline: bool,
 }
 
 pub(super) fn execute(args: Args) -> Result<(), Failure> {
     let (header, recipe) = read_header(&args.index).map_err(|e| open_failure(&args.index, &e))?;
-    if args.json {
+    if args.pipeline {
+        stdout::write(recipe_of(&args.index, &recipe)?.as_bytes())
+    } else if args.json {
         stdout::line(&as_json(&header, &recipe).to_string())
     } else {
         stdout::write(as_text(&args.index, &header, &recipe).as_bytes())
     }
 }
 
+/// The recipe of an index as a pipeline.
+pub(super) fn recipe_of<'r>(path: &Path, recipe: &'r str) -> Result<&'r str, Failure> {
+    if recipe.is_empty() {
+        return Err(Failure::refused(format!("{}: it does not say which pipeline built it", path.display()))
+            .with_code(Code::Request)
+            .with_help("it was written by a library, or by a program that keeps no recipe"));
+    }
+    Ok(recipe)
+}
+
 /// What it means that an index cannot be opened.
 pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
-    let failure = Failure::failed(format!("{}: {error}", path.display()));
+    let code = match error {
+        OpenError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => Code::NoFile,
+        OpenError::Io(_) => Code::Io,
+        _ => Code::Malformed,
+    };
+    let failure = Failure::failed(format!("{}: {error}", path.display())).with_code(code);
     match error {
         OpenError::Io(error) if error.raw_os_error().is_none() => failure.with_help("name an index file"),
         OpenError::Io(_) => failure,

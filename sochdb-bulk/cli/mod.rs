@@ -2,8 +2,10 @@
 
 mod build_index;
 mod convert;
+mod explain;
 mod generate;
 mod info;
+mod plan;
 mod plugins;
 mod query;
 mod run;
@@ -12,11 +14,12 @@ mod validate;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::output::diagnostics::{self, Verbosity};
+use crate::output::diagnostics::{self, Colour, ErrorFormat, Verbosity};
+use crate::output::stdout;
 use crate::pipeline::survive_file_size_limit;
-use crate::{Failure, Kind, sinks, stages};
+use crate::{Code, Failure, Kind, sinks, stages};
 
 /// Embeddings in files to searchable HNSW indexes.
 #[derive(Debug, Parser)]
@@ -32,6 +35,18 @@ struct Cli {
     /// Say nothing but errors
     #[arg(long, global = true, conflicts_with = "verbose")]
     quiet: bool,
+
+    /// The same
+    #[arg(short = 'q', hide = true, conflicts_with = "verbose")]
+    short_quiet: bool,
+
+    /// How errors are written to standard error: for people, or as one JSON object a line
+    #[arg(long, global = true, value_enum, value_name = "HOW", default_value_t, hide_default_value = true)]
+    error_format: ErrorFormat,
+
+    /// Colours of messages; auto is on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, hide_default_value = true)]
+    color: Colour,
 }
 
 const EXAMPLES: &str = "\
@@ -41,8 +56,10 @@ Examples:
   sochdb-bulk info --index index.hnsw
   sochdb-bulk convert --input embeddings.npy --output embeddings.f32 --to-format raw_f32
   sochdb-bulk run pipeline.toml
+  sochdb-bulk plan pipeline.toml
   sochdb-bulk validate pipeline.toml
   sochdb-bulk plugins show npy
+  sochdb-bulk explain E0103
 
 Results go to standard output, everything else to standard error.
 Exit codes: 0 done, 1 the work failed, 2 refused before it began, 130 or 143 stopped by a signal.";
@@ -56,6 +73,8 @@ enum Command {
     Info(info::Args),
     Plugins(plugins::Args),
     Validate(validate::Args),
+    Plan(plan::Args),
+    Explain(explain::Args),
     Schema(generate::SchemaArgs),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
@@ -64,8 +83,12 @@ enum Command {
 /// Parses the command line, does what it says, and reports a failure. The `main` of every program that is this one with
 /// more plugins.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let verbosity = match (cli.quiet, cli.verbose) {
+    let parsed = Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => return misunderstood(&error),
+    };
+    let verbosity = match (cli.quiet || cli.short_quiet, cli.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
@@ -79,6 +102,8 @@ pub fn main() -> ExitCode {
         Command::Info(args) => info::execute(args),
         Command::Plugins(args) => plugins::execute(args),
         Command::Validate(args) => validate::execute(&args),
+        Command::Plan(args) => plan::execute(&args),
+        Command::Explain(args) => explain::execute(&args),
         Command::Schema(generate::SchemaArgs {}) => generate::print_schema(),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
@@ -87,10 +112,39 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.kind() == Kind::Unheard => ExitCode::SUCCESS,
         Err(failure) => {
-            diagnostics::failure(&failure);
+            diagnostics::failure(&failure, cli.error_format, cli.color);
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Help and versions are results. Anything else is a command line that nobody understands, told as any failure is.
+fn misunderstood(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let colour = diagnostics::stdout_is_coloured();
+        let text = error.render();
+        let text = if colour { text.ansi().to_string() } else { text.to_string() };
+        return match stdout::write(text.as_bytes()) {
+            Err(failure) if failure.kind() != Kind::Unheard => ExitCode::from(failure.exit_code()),
+            _ => ExitCode::SUCCESS,
+        };
+    }
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+    let (message, help) = text.split_once("\n\n").unwrap_or((text, ""));
+    let failure = Failure::refused(message.trim_end()).with_code(Code::CommandLine);
+    let help = help.trim().replace("\n\n", "\n").replace('\n', "\n  ");
+    let failure = if help.is_empty() { failure } else { failure.with_help(help) };
+    // What the flags would have said is not known where they are not understood.
+    let words: Vec<_> = std::env::args_os().collect();
+    let has = |flag: &str, value: &str| {
+        words.iter().any(|word| word == &*format!("{flag}={value}"))
+            || words.windows(2).any(|pair| pair[0] == flag && pair[1] == value)
+    };
+    let format = if has("--error-format", "json") { ErrorFormat::Json } else { ErrorFormat::Text };
+    let colour = if has("--color", "never") { Colour::Never } else { Colour::Auto };
+    diagnostics::failure(&failure, format, colour);
+    ExitCode::from(failure.exit_code())
 }
 
 /// Two plugins of one name would be a matter of luck: it is an error that names the crates.

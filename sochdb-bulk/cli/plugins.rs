@@ -4,11 +4,11 @@ use readers::FormatDescriptor;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::Failure;
 use crate::output::stdout;
 use crate::pipeline::{SOURCE_OPTIONS, did_you_mean};
 use crate::sinks::{self, SinkDescriptor};
 use crate::stages::{self, StageDescriptor};
+use crate::{Code, Failure};
 
 /// List formats, stages and sinks, or describe one with its options
 #[derive(Debug, clap::Args)]
@@ -111,6 +111,7 @@ fn called<'a>(all: &'a [Plugin], word: &str) -> Result<Vec<&'a Plugin>, Failure>
         names.sort_unstable();
         names.dedup();
         return Err(Failure::refused(format!("no format, stage or sink is called `{word}`"))
+            .with_code(Code::UnknownType)
             .with_help(did_you_mean(word, &names, "known")));
     }
     Ok(found)

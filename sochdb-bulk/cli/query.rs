@@ -16,11 +16,11 @@ use serde::Serialize;
 
 use super::info::open_failure;
 use super::shared::{Stats, StatsFlag, parse_format, parse_threads};
-use crate::Failure;
 use crate::output::atomic::{check_not_input, check_target, write_file};
 use crate::output::diagnostics::{Verbosity, say};
 use crate::output::{stdout, units};
 use crate::pipeline::{is_stdio, threads_or_all};
+use crate::{Code, Failure};
 
 /// Search an index: the nearest rows for every query in a file
 #[derive(Debug, clap::Args)]
@@ -190,6 +190,7 @@ fn query_files(args: &Args) -> Result<Vec<PathBuf>, Failure> {
     for name in &args.query {
         if is_stdio(name) && files.contains(name) {
             return Err(Failure::refused("expected standard input once, found it twice")
+                .with_code(Code::Stdio)
                 .with_help("save one of the two to a file"));
         }
         files.extend(files_called(Path::new(""), name)?);
@@ -237,7 +238,7 @@ fn open_query_file(args: &Args, file: &Path, dim: usize) -> Result<(Box<dyn Data
         let message = format!("{}: expected queries of dimension {dim}, found {found}", bare.path.display());
         let help =
             format!("{} was built from vectors of dimension {dim}: use the same model", args.index.display());
-        return Err(Failure::refused(message).with_help(help));
+        return Err(Failure::refused(message).with_code(Code::Dimension).with_help(help));
     }
     let dataset = opener.open(&with_dim)?;
     // Standard input stays unpacked, since it cannot be read again.

@@ -3,10 +3,11 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::info::{open_failure, recipe_of};
 use super::shared::{RunFlags, run_pipeline};
-use crate::Failure;
 use crate::output::diagnostics::Verbosity;
 use crate::pipeline::{Pipeline, Text, is_stdio};
+use crate::{Code, Failure};
 
 /// A pipeline file is written by hand: a larger one is some other file.
 const MAX_BYTES: u64 = 1 << 20;
@@ -18,12 +19,18 @@ Examples:
   sochdb-bulk run pipeline.toml
   sochdb-bulk run pipeline.toml --set source.path=other.npy --set sink.m=32
   sochdb-bulk build-index -i a.npy -o a.hnsw --print-pipeline | sochdb-bulk run -
+  sochdb-bulk run --from a.hnsw --set source.path=a.npy --set sink.path=again.hnsw
 
 Paths in a file begin in the file's own folder, those of standard input and of --set in the current one.")]
 pub(super) struct Args {
     /// The pipeline; `-` is standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "from")]
+    file: Option<PathBuf>,
+
+    /// Run the pipeline that built this index once more. It has no paths: name them by --set source.path=FILE and
+    /// --set sink.path=FILE
+    #[arg(long, value_name = "INDEX", conflicts_with = "file")]
+    from: Option<PathBuf>,
 
     #[command(flatten)]
     overrides: Overrides,
@@ -43,11 +50,18 @@ pub(super) struct Overrides {
 }
 
 pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
-    let mut pipeline = Pipeline::parse(read(&args.file, &args.overrides)?)?;
-    pipeline.run.threads = args.run.threads.unwrap_or(pipeline.run.threads);
-    pipeline.run.if_exists = args.run.if_exists.unwrap_or(pipeline.run.if_exists);
-    pipeline.allow_exec = args.run.allow_exec;
-    run_pipeline(pipeline, &args.run.stats, verbosity)
+    let text = match (&args.file, &args.from) {
+        (_, Some(index)) => {
+            let (_, recipe) = index::file::read_header(index).map_err(|e| open_failure(index, &e))?;
+            let name = format!("recipe of {}", index.display());
+            Text::new(name, recipe_of(index, &recipe)?, "").with_overrides(&args.overrides.set)?
+        }
+        (Some(file), None) => read(file, &args.overrides)?,
+        (None, None) => return Err(Failure::refused("expected a pipeline file, found none")),
+    };
+    let mut pipeline = Pipeline::parse(text)?;
+    args.run.put_into(&mut pipeline);
+    run_pipeline(pipeline, &args.run, verbosity)
 }
 
 /// The text of a pipeline file, with what is to be changed in it.
@@ -59,16 +73,26 @@ pub(super) fn read(path: &Path, overrides: &Overrides) -> Result<Text, Failure> 
     } else {
         std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
     };
-    read.map_err(|e| Failure::failed(format!("{name}: cannot read: {e}")))?;
+    read.map_err(|e| {
+        let failure = Failure::failed(format!("{name}: cannot read: {e}"));
+        match e.kind() {
+            std::io::ErrorKind::NotFound => failure
+                .with_code(Code::NoFile)
+                .with_help("name a pipeline file; `sochdb-bulk guess VECTORS` writes one"),
+            _ => failure.with_code(Code::NoFile),
+        }
+    })?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Failure::refused(format!(
             "{name}: expected a pipeline of up to {MAX_BYTES} bytes, found more"
         ))
+        .with_code(Code::Syntax)
         .with_help("name the TOML file; the vectors are named inside it"));
     }
     let text = String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         Failure::refused(format!("{name}: byte {at}: expected TOML in UTF-8, found other bytes"))
+            .with_code(Code::Syntax)
             .with_help("name the TOML file; the vectors are named inside it")
     })?;
     let text = if is_stdio(path) { Text::of_standard_input(text) } else { Text::of_file(path, text) };

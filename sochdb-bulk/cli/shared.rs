@@ -6,14 +6,17 @@ use readers::{Io, Metric};
 use serde::Serialize;
 use toml::{Table, Value};
 
-use crate::Failure;
 use crate::output::atomic::is_same_place;
 use crate::output::diagnostics::{Verbosity, say};
-use crate::output::progress::Progress;
+use crate::output::progress::{Progress, ProgressStyle};
 use crate::output::stats::{self, Destination};
 use crate::output::{stdout, units};
-use crate::pipeline::{Cancel, IfExists, MAX_THREADS, Monitoring, Pipeline, Report, Text, escaped};
+use crate::pipeline::{
+    Cancel, IfExists, MAX_THREADS, MemoryLimit, Monitoring, Pipeline, Report, Text, escaped, is_stdio,
+    listed_memory,
+};
 use crate::stages::Dropped;
+use crate::{Code, Failure};
 
 /// The format that runs a program.
 const EXEC: &str = "exec";
@@ -96,8 +99,30 @@ pub(super) struct RunFlags {
     #[arg(long)]
     pub(super) allow_exec: bool,
 
+    /// The most memory that may be planned for, mapped files not counted, such as 2GiB; batches become smaller to keep it
+    #[arg(long, value_name = "BYTES")]
+    pub(super) memory_limit: Option<MemoryLimit>,
+
+    /// How progress is shown on standard error; auto is a bar on a terminal, and nothing elsewhere
+    #[arg(long, value_enum, value_name = "HOW", default_value_t, hide_default_value = true)]
+    pub(super) progress: ProgressStyle,
+
+    /// Say nothing but errors
+    #[arg(short, hide = true)]
+    pub(super) quiet_here: bool,
+
     #[command(flatten)]
     pub(super) stats: StatsFlag,
+}
+
+impl RunFlags {
+    /// Puts what was said into a pipeline, in the place of what its text says.
+    pub(super) fn put_into(&self, pipeline: &mut Pipeline) {
+        pipeline.run.threads = self.threads.unwrap_or(pipeline.run.threads);
+        pipeline.run.if_exists = self.if_exists.unwrap_or(pipeline.run.if_exists);
+        pipeline.run.memory_limit = self.memory_limit.or(pipeline.run.memory_limit);
+        pipeline.allow_exec = self.allow_exec;
+    }
 }
 
 /// `--stats`.
@@ -156,11 +181,14 @@ pub(super) fn source_table(
     match (format.map(|format| format.name), exec) {
         (Some(EXEC), None) => {
             return Err(Failure::refused("--format exec: expected a program, found none")
+                .with_code(Code::Missing)
                 .with_help("put it at the end, behind `--`: --allow-exec -- python3 reader.py"));
         }
         (Some(other), Some(_)) if other != EXEC => {
             let message = format!("expected the format exec, as a program is given, found {other}");
-            return Err(Failure::refused(message).with_help("leave one of the two away"));
+            return Err(Failure::refused(message)
+                .with_code(Code::Conflict)
+                .with_help("leave one of the two away"));
         }
         (format, exec) => {
             if let Some(name) = format.or(exec) {
@@ -241,6 +269,9 @@ pub(super) fn execute(
         let word = Value::try_from(if_exists).map_err(|e| Failure::refused(e.to_string()))?;
         run.insert("if_exists".to_owned(), word);
     }
+    if let Some(MemoryLimit(bytes)) = args.shared.memory_limit {
+        run.insert("memory_limit".to_owned(), i64::try_from(bytes).unwrap_or(i64::MAX).into());
+    }
     let mut pipeline = Table::new();
     pipeline.insert("version".to_owned(), 1.into());
     pipeline.insert("run".to_owned(), run.into());
@@ -253,11 +284,11 @@ pub(super) fn execute(
     escape(&mut pipeline);
     let text = pipeline.to_string();
     let mut pipeline = Pipeline::parse(Text::of_flags(text.clone()))?;
-    pipeline.allow_exec = args.shared.allow_exec;
+    args.shared.put_into(&mut pipeline);
     if args.print_pipeline {
         return stdout::write(text.as_bytes());
     }
-    run_pipeline(pipeline, &args.shared.stats, verbosity)
+    run_pipeline(pipeline, &args.shared, verbosity)
 }
 
 /// Writes all strings so that they hold no variables.
@@ -277,23 +308,29 @@ fn escape_value(value: &mut Value) {
 /// Plans and runs a pipeline, and says how it went.
 pub(super) fn run_pipeline(
     pipeline: Pipeline,
-    stats: &StatsFlag,
+    flags: &RunFlags,
     verbosity: Verbosity,
 ) -> Result<(), Failure> {
-    let monitoring = Monitoring { cancel: Cancel::by_signals(), progress: Progress::new(verbosity) };
-    let mut stats = Stats::new(stats)?;
+    let verbosity = if flags.quiet_here { Verbosity::Quiet } else { verbosity };
+    let progress = Progress::new(verbosity, flags.progress);
+    let monitoring = Monitoring { cancel: Cancel::by_signals(), progress };
+    let mut stats = Stats::new(&flags.stats)?;
     let outcome = pipeline.plan_with(&monitoring).and_then(|plan| {
         stats.keep_off(plan.files(), plan.uses_stdout().then_some("rows"))?;
         for note in plan.notes() {
             say(Verbosity::Verbose, verbosity, &format!("note: {note}"));
         }
         let memory = units::bytes(plan.memory_bytes());
-        let parts: Vec<_> = (plan.memory_parts().iter())
-            .map(|&(name, bytes)| format!("{name} {}", units::bytes(bytes)))
-            .collect();
-        let line = format!("memory: up to {memory} besides mapped files ({})", parts.join(", "));
+        let parts = listed_memory(plan.memory_parts());
+        let line = format!("memory: up to {memory} besides mapped files ({parts})");
         say(Verbosity::Verbose, verbosity, &line);
-        plan.run(&monitoring)
+        let mut report = plan.run(&monitoring)?;
+        if stats.are_wanted() {
+            for output in report.outputs.iter_mut().filter(|output| !is_stdio(&output.path)) {
+                output.xxh3_128 = Some(stats::digest(&output.path)?);
+            }
+        }
+        Ok(report)
     });
     let report = stats.write(outcome)?;
     for step in &report.steps {
@@ -320,17 +357,25 @@ impl Stats {
         Ok(Self(destination))
     }
 
+    /// Whether anybody wants them.
+    fn are_wanted(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Fails if they would get in the way of the work, before it begins: of the files that it reads or writes, or of
     /// what it puts on standard output. They are not written then.
     pub(super) fn keep_off(&mut self, files: &[PathBuf], on_stdout: Option<&str>) -> Result<(), Failure> {
         let refused = match (&self.0, on_stdout) {
             (Some(Destination::Stdout), Some(what)) => {
                 Failure::refused(format!("{what} and statistics cannot both go to standard output"))
+                    .with_code(Code::Stdio)
                     .with_help("write the statistics to a file: --stats FILE")
             }
             (Some(Destination::File(path)), _) if files.iter().any(|file| is_same_place(file, path)) => {
                 let message = format!("{}: output and statistics would have one name", path.display());
-                Failure::refused(message).with_help("write the statistics to another file")
+                Failure::refused(message)
+                    .with_code(Code::OverInput)
+                    .with_help("write the statistics to another file")
             }
             _ => return Ok(()),
         };

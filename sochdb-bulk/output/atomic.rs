@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::Failure;
+use crate::{Code, Failure};
 
 /// Bytes that are best written at a time. Larger writes make the system look for larger stretches of free memory, which
 /// took ten times as long as the copying where there were none (ext4, 8 MiB against 256 KiB).
@@ -190,7 +190,8 @@ pub(crate) fn check_not_input<'a>(
         if same_file::is_same_file(output, input).unwrap_or(false) {
             let other = if input == output { String::new() } else { format!(" ({})", input.display()) };
             let message = format!("{}: the output is an input{other}", output.display());
-            return Err(Failure::refused(message).with_help("write to another file"));
+            let refused = Failure::refused(message).with_code(Code::OverInput);
+            return Err(refused.with_help("write to another file"));
         }
     }
     Ok(())
@@ -199,7 +200,8 @@ pub(crate) fn check_not_input<'a>(
 /// Fails unless a file can be put at `target`.
 pub(crate) fn check_target(target: &Path) -> Result<(), Failure> {
     let refuse = |what: &str, help: &str| {
-        Err(Failure::refused(format!("{}: {what}", target.display())).with_help(help))
+        let message = format!("{}: {what}", target.display());
+        Err(Failure::refused(message).with_code(Code::Target).with_help(help))
     };
     let ends_in_folder =
         target.as_os_str().as_encoded_bytes().last().is_some_and(|&b| std::path::is_separator(b.into()));

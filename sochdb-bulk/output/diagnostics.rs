@@ -1,6 +1,6 @@
 //! Standard error: failures, notes, the summary.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use crate::Failure;
 
@@ -15,9 +15,61 @@ pub(crate) enum Verbosity {
     Verbose,
 }
 
-/// Shows why a command failed.
-pub(crate) fn failure(failure: &Failure) {
-    line(&format!("error: {failure}"));
+/// How failures are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum ErrorFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// When there are colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Colour {
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Colour {
+    fn is_wanted(self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => std::io::stderr().is_terminal() && likes_colours(),
+        }
+    }
+}
+
+/// Whether help on standard output has colours.
+pub(crate) fn stdout_is_coloured() -> bool {
+    std::io::stdout().is_terminal() && likes_colours()
+}
+
+fn likes_colours() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Shows why a command failed, and everything that is wrong beside it.
+pub(crate) fn failure(failure: &Failure, format: ErrorFormat, colour: Colour) {
+    let is_coloured = colour.is_wanted();
+    for one in failure.each() {
+        match format {
+            ErrorFormat::Json => line(&one.as_json().to_string()),
+            ErrorFormat::Text => {
+                let label = format!("error[{}]", one.code().number());
+                let label = if is_coloured { format!("\x1b[1;31m{label}\x1b[0m") } else { label };
+                line(&format!("{label}: {}{}", one.line(), one.details()));
+            }
+        }
+    }
 }
 
 /// Shows a line to those who want to hear as much.

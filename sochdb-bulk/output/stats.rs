@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::{atomic, stdout};
-use crate::Failure;
+use crate::{Code, Failure};
 
 /// The document. Fields are only ever added; `schema` counts changes that are not additions.
 #[derive(Debug, Serialize)]
@@ -16,7 +16,10 @@ struct Document<'a, R> {
     status: &'static str,
     version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
+    error: Option<String>,
+    /// All that is wrong, where there are several places: each as `--error-format json` has it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<serde_json::Value>,
     #[serde(flatten)]
     report: Option<&'a R>,
     peak_rss_bytes: Option<u64>,
@@ -56,7 +59,8 @@ impl Destination {
         };
         if other {
             let message = format!("{}: the statistics would replace a file that holds none", path.display());
-            return Err(Failure::refused(message).with_help("write them to another file, or remove that one"));
+            let refused = Failure::refused(message).with_code(Code::Target);
+            return Err(refused.with_help("write them to another file, or remove that one"));
         }
         Ok(())
     }
@@ -73,7 +77,8 @@ pub(crate) fn write<R: Serialize>(
         schema: 1,
         status: if outcome.is_ok() { "ok" } else { "failed" },
         version: env!("CARGO_PKG_VERSION"),
-        error: outcome.err().map(Failure::message),
+        error: outcome.err().map(Failure::line),
+        errors: outcome.err().into_iter().flat_map(Failure::each).map(Failure::as_json).collect(),
         report: outcome.ok(),
         peak_rss_bytes: peak_rss_bytes(),
     };
@@ -83,6 +88,21 @@ pub(crate) fn write<R: Serialize>(
         Destination::Stdout => stdout::line(&text),
         Destination::File(path) => atomic::write_file(path, format!("{text}\n").as_bytes()),
     }
+}
+
+/// The XXH3 of a file's bytes, of 128 bits in hexadecimal digits.
+pub(crate) fn digest(path: &Path) -> Result<String, Failure> {
+    let read = || -> std::io::Result<u128> {
+        let (mut file, mut state) = (File::open(path)?, xxhash_rust::xxh3::Xxh3::new());
+        let mut buffer = vec![0; 1 << 18];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(state.digest128()),
+                read => state.update(&buffer[..read]),
+            }
+        }
+    };
+    read().map(|digest| format!("{digest:032x}")).map_err(|e| Failure::io("read", path, &e))
 }
 
 /// The most memory that this process had in use at a time, where the system tells.

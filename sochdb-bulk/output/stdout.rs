@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use crate::Failure;
+use crate::{Code, Failure};
 
 /// Writes a result to standard output. A reader that has gone away (`| head`) ends the work, and is no failure.
 pub(crate) fn write(result: &[u8]) -> Result<(), Failure> {
@@ -27,6 +27,7 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
 pub(crate) fn refuse_terminal(what: &str) -> Result<(), Failure> {
     if io::stdout().is_terminal() {
         return Err(Failure::refused(format!("{what} is binary, and standard output is a terminal"))
+            .with_code(Code::Stdio)
             .with_help("redirect it to a file or a pipe"));
     }
     Ok(())

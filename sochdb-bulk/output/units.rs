@@ -27,6 +27,39 @@ pub(crate) fn bytes(n: u64) -> String {
     if unit == "B" { format!("{n} B") } else { format!("{value:.1} {unit}") }
 }
 
+/// Bytes as people write them: `1048576`, `512MiB`, `1.5 GB`; nothing if it is no such number.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a fraction of a unit is rounded down"
+)]
+pub(crate) fn parse_bytes(word: &str) -> Option<u64> {
+    let word = word.trim().replace('_', "");
+    let digits = word.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(word.len());
+    let (number, unit) = (&word[..digits], word[digits..].trim().to_ascii_lowercase());
+    let factor: u64 = match unit.as_str() {
+        "" | "b" => 1,
+        "kb" => 1000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        "kib" | "k" => 1 << 10,
+        "mib" | "m" => 1 << 20,
+        "gib" | "g" => 1 << 30,
+        "tib" | "t" => 1 << 40,
+        _ => return None,
+    };
+    match number.parse::<u64>() {
+        Ok(number) => number.checked_mul(factor),
+        Err(_) if factor == 1 => None,
+        Err(_) => {
+            let bytes = number.parse::<f64>().ok()? * factor as f64;
+            (bytes < u64::MAX as f64).then_some(bytes as u64)
+        }
+    }
+}
+
 /// Seconds: `0.034 s`, `12.3 s`, `4m 05s`.
 pub(crate) fn seconds(secs: f64) -> String {
     if secs < 1.0 {
@@ -43,6 +76,39 @@ pub(crate) fn seconds(secs: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_read_as_people_write_them() {
+        let read = [
+            "4GiB",
+            "512 MiB",
+            "1.5kib",
+            "2GB",
+            "1_000_000",
+            "7",
+            "",
+            "x",
+            "1.5",
+            "-1",
+            "4GiBs",
+            "99999999TiB",
+        ];
+        let bytes = [
+            Some(4 << 30),
+            Some(512 << 20),
+            Some(1536),
+            Some(2_000_000_000),
+            Some(1_000_000),
+            Some(7),
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+        ];
+        assert_eq!(read.map(parse_bytes), bytes);
+    }
 
     #[test]
     fn numbers_read_well() {

@@ -1,6 +1,6 @@
 //! No NaN and no infinity passes.
 
-use readers::{Batch, Error, Position};
+use readers::{Batch, Error, Position, Topic};
 
 use crate::Failure;
 
@@ -20,6 +20,7 @@ pub(crate) fn all_finite(batch: &Batch) -> Result<(), Failure> {
     let value = batch.values()[bad];
     let found = if value.is_nan() { "NaN" } else { "an infinity" };
     Err(Error::expected("a finite value", found)
+        .about(Topic::NotFinite)
         .in_file(&*batch.origin().file)
         .at(Position::Value { row: batch.origin_row(bad / batch.dim()), column: (bad % batch.dim()) as u64 })
         .with_help("find out where it comes from (a failed embedding?) and remove or repair the row")

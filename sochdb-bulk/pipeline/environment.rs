@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Text;
 use super::problems::Problems;
+use crate::Code;
 
 /// Puts variables into all strings of a table. `look_up` tells a variable's value, if it is set.
 pub(super) fn put_in(
@@ -34,7 +35,9 @@ fn put_into_value(
         DeValue::String(string) => match with_variables(string, look_up) {
             Ok(None) => {}
             Ok(Some(new)) => *string = Cow::Owned(new),
-            Err(Wrong { message, help }) => problems.push(text.refuse(span, &message).with_help(help)),
+            Err(Wrong { message, help }) => {
+                problems.push(text.refuse(span, &message).with_code(Code::Variable).with_help(help))
+            }
         },
         DeValue::Array(values) => {
             for value in values.iter_mut() {

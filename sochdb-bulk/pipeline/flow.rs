@@ -39,12 +39,22 @@ pub(super) struct Clocks {
     pub(super) source: Arc<Clock>,
     pub(super) stages: Vec<Arc<Clock>>,
     pub(super) sink: Arc<Clock>,
+    /// How long workers waited for the sink to take what they had.
+    pub(super) source_wait: Arc<Clock>,
+    /// How long the sink waited for rows.
+    pub(super) sink_wait: Arc<Clock>,
 }
 
 impl Clocks {
     pub(super) fn new(stages: usize) -> Self {
         let stages = (0..stages).map(|_| Arc::default()).collect();
-        Self { source: Arc::default(), stages, sink: Arc::default() }
+        Self {
+            source: Arc::default(),
+            stages,
+            sink: Arc::default(),
+            source_wait: Arc::default(),
+            sink_wait: Arc::default(),
+        }
     }
 
     /// Those of the stages from `first` on.
@@ -94,6 +104,8 @@ pub(super) struct Flow<'a> {
     source_clock: Arc<Clock>,
     stage_clocks: Vec<Arc<Clock>>,
     pub(super) sink_clock: Arc<Clock>,
+    pub(super) source_wait: Arc<Clock>,
+    pub(super) sink_wait: Arc<Clock>,
 }
 
 impl<'a> Flow<'a> {
@@ -117,6 +129,8 @@ impl<'a> Flow<'a> {
             source_clock: Arc::clone(&clocks.source),
             stage_clocks: clocks.stages.clone(),
             sink_clock: Arc::clone(&clocks.sink),
+            source_wait: Arc::clone(&clocks.source_wait),
+            sink_wait: Arc::clone(&clocks.sink_wait),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Cancel;
 use crate::output::diagnostics::Verbosity;
-use crate::output::progress::Progress;
+use crate::output::progress::{Progress, ProgressStyle};
 
 /// Who is told how a run goes, and can stop it.
 #[derive(Debug, Clone)]
@@ -14,6 +14,6 @@ pub struct Monitoring {
 impl Monitoring {
     /// Nobody.
     pub fn silent() -> Self {
-        Self { cancel: Cancel::default(), progress: Progress::new(Verbosity::Quiet) }
+        Self { cancel: Cancel::default(), progress: Progress::new(Verbosity::Quiet, ProgressStyle::None) }
     }
 }

@@ -11,7 +11,7 @@ use readers::{
 use super::source::{Files, Source};
 use super::spec::is_stdio;
 use super::{Cancel, Monitoring, Text};
-use crate::Failure;
+use crate::{Code, Failure};
 
 /// All sources as one dataset.
 pub(super) struct Opened {
@@ -184,7 +184,7 @@ impl Opening<'_> {
     fn take_stdin(&mut self, files: &Files) -> Result<(), Failure> {
         let refuse = |message: &str| {
             let refused = self.text.refuse(files.span.clone(), message);
-            Err(refused.with_help("save one of the two to a file"))
+            Err(refused.with_code(Code::Stdio).with_help("save one of the two to a file"))
         };
         if self.text.is_standard_input() {
             return refuse("the pipeline itself is on standard input, so the vectors cannot be");
@@ -233,7 +233,8 @@ impl Opening<'_> {
         let taken_in = match &program {
             Some(program) if !self.allow_exec => {
                 let message = format!("expected leave to run {}, found none", program.line());
-                return Err(self.text.refuse(side.files.span.clone(), &message).with_help(
+                let refused = self.text.refuse(side.files.span.clone(), &message);
+                return Err(refused.with_code(Code::Permission).with_help(
                     "a source of type exec runs a program: if you trust it, say --allow-exec on the command line",
                 ));
             }

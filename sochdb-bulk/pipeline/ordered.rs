@@ -43,7 +43,8 @@ pub(super) fn run(
                 while let Some(at) = belt.next_piece() {
                     let outcome = flow.batches(&pieces[at]).and_then(|batches| {
                         for batch in batches {
-                            if !belt.put(at, Ok(batch?)) {
+                            let batch = batch?;
+                            if !flow.source_wait.time(|| belt.put(at, Ok(batch))) {
                                 return Ok(());
                             }
                         }
@@ -58,7 +59,7 @@ pub(super) fn run(
         }
         let _guard = CloseOnPanic(&belt);
         let consumed = (|| {
-            while let Some(batch) = belt.take() {
+            while let Some(batch) = flow.sink_wait.time(|| belt.take()) {
                 append(flow, take, batch?)?;
                 if flow.is_full() {
                     break;

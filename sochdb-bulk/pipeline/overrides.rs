@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::environment;
-use crate::Failure;
+use crate::{Code, Failure};
 
 /// A value that is put in the place of one of the text, or beside it.
 #[derive(Debug, Clone)]
@@ -38,6 +38,7 @@ impl Override {
             let Some((key, value)) = parts.filter(|(key, _)| key.split('.').all(|part| !part.is_empty()))
             else {
                 return Err(Failure::refused(format!("--set {typed}: expected KEY=VALUE"))
+                    .with_code(Code::Override)
                     .with_help("such as --set sink.m=32 or --set source.path=other.npy"));
             };
             let document = format!("{}{OVERRIDE_KEY}{value}", " ".repeat(start));

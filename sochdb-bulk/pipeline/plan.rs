@@ -4,14 +4,17 @@ use std::path::{Path, PathBuf};
 
 use readers::{Dataset, DatasetInfo, IdType, Rows, Scan};
 
+use super::memory::{self, StreamMemory};
 use super::open::{Opened, Wanted, open};
+use super::outline::{Outline, OutputOutline, StepOutline};
 use super::passes::{Planned, note};
 use super::run::threads_or_all;
-use super::{IfExists, Monitoring, Pipeline, StreamInfo};
-use crate::Failure;
+use super::spec::Span;
+use super::{IfExists, MemoryLimit, Monitoring, Pipeline, RecallCheck, StreamInfo, Text};
 use crate::output::atomic::{check_not_input, check_target, is_same_place};
-use crate::sinks::AnySink;
+use crate::sinks::{AnySink, SinkPlan, Tee};
 use crate::stages::NonFinite;
+use crate::{Code, Failure};
 
 /// About so many bytes of values make a batch where nobody says how many rows: large enough that the work on a batch
 /// outweighs passing it on, small enough to stay in a core's cache.
@@ -19,9 +22,6 @@ const BATCH_BYTES: usize = 3 << 19;
 
 /// No batch is larger, however many rows were asked for: memory is bounded, and the result does not depend on it.
 const MAX_BATCH_BYTES: usize = 64 << 20;
-
-/// Batches in flight for each thread: the one it works on and those that may wait behind it.
-const BATCHES_A_THREAD: u64 = 4;
 
 /// What is kept of each of several files: its name, its options, what its header said.
 const FILE_BYTES: u64 = 4096;
@@ -41,17 +41,46 @@ pub struct Plan {
     pub(super) memory: Vec<(&'static str, u64)>,
     pub(super) notes: Vec<String>,
     pub(super) skipped: Option<PathBuf>,
+    /// The recall that the output must have.
+    pub(super) check: Option<RecallCheck>,
+    /// The types of the sinks.
+    pub(super) sink_names: Vec<&'static str>,
+    steps: Vec<StepOutline>,
+    memory_limit: Option<MemoryLimit>,
     files: Vec<PathBuf>,
+    outputs: Vec<PathBuf>,
+    output_bytes: Option<u64>,
     uses_stdout: bool,
+}
+
+/// Where in the text it was decided what the stream is.
+struct Origins {
+    dim: Span,
+    ids: Span,
+}
+
+impl Origins {
+    /// Shows the other place of two that disagree.
+    fn explain(&self, text: &Text, stream: &StreamInfo, failure: Failure) -> Failure {
+        match failure.code() {
+            Code::Dimension => {
+                let note = format!("vectors of {} values come from here", stream.dim);
+                text.label(self.dim.clone(), &note, failure)
+            }
+            Code::Ids => text.label(self.ids.clone(), "the ids come from here", failure),
+            _ => failure,
+        }
+    }
 }
 
 impl Plan {
     pub(super) fn new(pipeline: Pipeline, monitoring: &Monitoring) -> Result<Self, Failure> {
-        let Pipeline { text, name, run, allow_exec, sources, stages, mut sink, sink_span } = pipeline;
+        let Pipeline { text, name, run, allow_exec, sources, stages, sinks, check, first_rows } = pipeline;
         let threads = threads_or_all(run.threads);
 
         let own_ids = !stages.iter().any(|(stage, _)| stage.replaces_ids());
-        let payload = sink.keeps_payload() || stages.iter().any(|(stage, _)| stage.reads_payload());
+        let keeps_payload = sinks.iter().any(|(sink, _)| sink.keeps_payload());
+        let payload = keeps_payload || stages.iter().any(|(stage, _)| stage.reads_payload());
         let Opened { dataset, name: source_name, ids_name, mut notes, formats, column_formats } =
             open(&text, &sources, Wanted { ids: own_ids, payload }, monitoring, allow_exec)?;
         let info = dataset.info();
@@ -59,12 +88,15 @@ impl Plan {
         // Of several sources all rows are wanted.
         let source = &sources[0];
         let (first, end) = source.rows(&text)?;
-        let scan_rows = wanted_rows(info.rows, first, end, source.limit()).map_err(|message| {
+        let mut scan_rows = wanted_rows(info.rows, first, end, source.limit()).map_err(|message| {
             let message = format!("{}: {message}", source_name.display());
-            text.refuse(source.vectors.span.clone(), &message).with_help(
+            text.refuse(source.vectors.span.clone(), &message).with_code(Code::Rows).with_help(
                 "rows are counted from 0, and the end is the row behind the last: `0..10` are ten rows",
             )
         })?;
+        if let Some(most) = first_rows {
+            scan_rows.end = scan_rows.end.min(scan_rows.start.saturating_add(most));
+        }
         let row_bytes = info.dim * 4;
         let batch_rows = run.batch_rows.unwrap_or_else(|| (BATCH_BYTES / row_bytes).clamp(1, 1 << 16));
         let batch_rows = batch_rows.min((MAX_BATCH_BYTES / row_bytes).max(1));
@@ -72,10 +104,20 @@ impl Plan {
             Rows::Exact(_) => Rows::Exact(scan_rows.end - scan_rows.start),
             _ => Rows::Unknown,
         };
-        let scan = Scan { rows: scan_rows, batch_rows };
+        let mut scan = Scan { rows: scan_rows, batch_rows };
 
         let mut stream = StreamInfo::of_source(&source_name, &*dataset, rows, scan.rows.start);
         stream.ids_file = ids_name.map(|name| name.as_path().into());
+        // Values that are used where they are take no memory until a stage makes new ones.
+        let mut copies = u64::from(dataset.matrix().is_none());
+        let vectors_of = |stream: &StreamInfo, copies: u64| match (stream.is_reordered, copies) {
+            (true, _) => "set_aside",
+            (false, 0) => "in_place",
+            (false, _) => "copied",
+        };
+        let mut steps = vec![StepOutline::new("source", info.format, &stream, vectors_of(&stream, copies))];
+        let columns = source.columns.as_ref().map_or(&source.vectors.span, |columns| &columns.span);
+        let mut origins = Origins { dim: source.vectors.span.clone(), ids: columns.clone() };
         let mut planned: Vec<Planned> = Vec::new();
         let mut stage_outputs = Vec::new();
         let mut inputs = info.files.clone();
@@ -88,20 +130,47 @@ impl Plan {
             stage_outputs.extend(stage.outputs());
             recipe_stages.push(toml::Value::Table(stage.recipe()));
             stage_bytes = stage_bytes.saturating_add(stage.memory_bytes(&stream));
-            let (output, action) = stage.build(&stream).map_err(|e| text.locate(span, e))?;
+            let (output, action) = stage.build(&stream).map_err(|e| {
+                origins.explain(&text, &stream, text.locate(span.clone(), e.or_code(Code::Step)))
+            })?;
             notes.extend(note(&*stage, &action));
+            if output.dim != stream.dim {
+                origins.dim = span.clone();
+            }
+            if stage.replaces_ids() {
+                origins.ids = span;
+            }
+            copies += u64::from(!output.values_untouched || output.drops_rows);
+            let step = StepOutline::new("stage", stage.name(), &output, vectors_of(&output, copies));
+            steps.push(step.doing(&action));
             let input = std::mem::replace(&mut stream, output);
             planned.push(Planned { stage, input, action });
         }
-        let sink_plan = sink.plan(&stream, threads).map_err(|e| text.locate(sink_span, e))?;
+        let (mut sink_plans, mut sink_parts) = (Vec::new(), Vec::new());
+        for (mut sink, span) in sinks {
+            let plan = sink.plan(&stream, threads).map_err(|e| {
+                origins.explain(&text, &stream, text.locate(span.clone(), e.or_code(Code::Step)))
+            })?;
+            if plan.uses_stdout && sink_plans.iter().any(|other: &SinkPlan| other.uses_stdout) {
+                let refused = text.refuse(span, "expected one sink on standard output, found two");
+                return Err(refused.with_code(Code::Stdio).with_help("write one of the two to a file"));
+            }
+            steps.push(StepOutline::new("sink", sink.name(), &stream, vectors_of(&stream, copies)));
+            sink_plans.push(plan);
+            sink_parts.push(sink);
+        }
+        let (sink_plan, sink) = (SinkPlan::together(sink_plans), Tee::of(sink_parts));
         notes.extend(sink_plan.notes.iter().cloned());
         let mut memory = sink_plan.memory;
-        memory.push(("source", dataset.memory_bytes(&scan, threads)));
         memory.push(("stages", stage_bytes));
         memory.push(("files", info.files.len().saturating_sub(1) as u64 * FILE_BYTES));
-        let row_bytes = info.dim.max(stream.dim) as u64 * 4 + 8 + text_bytes(info);
-        memory.push(("stream", stream_bytes(&scan, row_bytes, threads, planned.len())));
-        memory.retain(|&(_, bytes)| bytes > 0);
+        let stream_memory = StreamMemory {
+            vector_bytes: info.dim.max(stream.dim) as u64 * 4,
+            other_bytes: 8 + text_bytes(info),
+            copies,
+            threads,
+        };
+        let memory = memory::fit(&mut scan, memory, stream_memory, &*dataset, run.memory_limit)?;
 
         // The sink's first: that is what a person calls the output.
         let outputs = [sink.outputs(&stream), stage_outputs].concat();
@@ -110,7 +179,8 @@ impl Plan {
             check_not_input(output, &inputs)?;
             if outputs[..i].iter().any(|other| is_same_place(other, output)) {
                 let message = format!("{}: two outputs would have this name", output.display());
-                return Err(Failure::refused(message).with_help("choose another name for the output"));
+                let refused = Failure::refused(message).with_code(Code::OverInput);
+                return Err(refused.with_help("choose another name for the output"));
             }
         }
         let skipped = existing(&outputs, run.if_exists)?;
@@ -121,15 +191,21 @@ impl Plan {
             scan,
             stages: planned,
             handling,
-            sink,
             output: stream,
             recipe,
             threads,
             memory,
             notes,
             skipped,
-            files: inputs.into_iter().chain(outputs).collect(),
+            check,
+            sink_names: sink.names(),
+            steps,
+            memory_limit: run.memory_limit,
+            files: inputs.into_iter().chain(outputs.iter().cloned()).collect(),
+            outputs,
+            output_bytes: sink_plan.output_bytes,
             uses_stdout: sink_plan.uses_stdout,
+            sink,
             dataset,
         })
     }
@@ -139,9 +215,20 @@ impl Plan {
         self.output.rows.exact()
     }
 
+    /// How many rows will be read, where that is known.
+    pub(super) fn read_rows(&self) -> Option<u64> {
+        let is_known = self.scan.rows.end < u64::MAX && self.dataset.info().rows.exact().is_some();
+        is_known.then_some(self.scan.rows.end - self.scan.rows.start)
+    }
+
+    /// Values a row, as they come to the sink.
+    pub fn dim(&self) -> usize {
+        self.output.dim
+    }
+
     /// An upper bound of the memory that the run will need, mapped files not counted.
     pub fn memory_bytes(&self) -> u64 {
-        self.memory.iter().fold(0, |sum, &(_, bytes)| sum.saturating_add(bytes))
+        memory::total(&self.memory)
     }
 
     /// The parts of that memory: what for, and a bound in bytes.
@@ -154,6 +241,30 @@ impl Plan {
         &self.files
     }
 
+    /// What will be done, for a person or a program to look at before.
+    pub fn outline(&self) -> Outline {
+        let learns = self.steps.iter().filter(|step| step.first.is_some()).count();
+        Outline {
+            name: self.name.clone(),
+            steps: self.steps.clone(),
+            passes: 1 + u32::try_from(learns).unwrap_or(u32::MAX - 1),
+            input_bytes: self.dataset.info().size_bytes,
+            output_bytes: self.output_bytes,
+            outputs: (self.outputs.iter())
+                .map(|path| OutputOutline { path: path.clone(), exists: path.exists() })
+                .collect(),
+            memory_bytes: self.memory_bytes(),
+            memory_parts: (self.memory.iter())
+                .map(|&(name, bytes)| (name.replace(' ', "_"), bytes.into()))
+                .collect(),
+            memory_limit_bytes: self.memory_limit.map(|limit| limit.0),
+            threads: self.threads,
+            batch_rows: self.scan.batch_rows,
+            can_resume: false,
+            notes: self.notes.clone(),
+        }
+    }
+
     /// Whether the rows go to standard output, which then has no room for anything else.
     pub fn uses_stdout(&self) -> bool {
         self.uses_stdout
@@ -163,25 +274,6 @@ impl Plan {
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
-}
-
-/// A bound of the memory of the stream itself: the batches in flight with their ids, once more for every stage that may
-/// change them, the list of pieces, and what any process needs.
-fn stream_bytes(scan: &Scan, row_bytes: u64, threads: usize, stages: usize) -> u64 {
-    const PROCESS_BYTES: u64 = 6 << 20;
-    let rows = scan.rows.end - scan.rows.start;
-    let batch_rows = rows.min(scan.batch_rows as u64);
-    let batch_bytes = batch_rows.saturating_mul(row_bytes);
-    let batches = threads as u64 * BATCHES_A_THREAD * (1 + stages as u64);
-    let pieces = match rows.div_ceil(scan.batch_rows as u64) {
-        // A stream of unknown length is one piece.
-        _ if scan.rows.end == u64::MAX => 1,
-        pieces => pieces,
-    };
-    batches
-        .saturating_mul(batch_bytes)
-        .saturating_add(pieces.saturating_mul(16))
-        .saturating_add(PROCESS_BYTES)
 }
 
 /// What a row has besides vector and number, on average: texts and further columns are no larger than they are in a file
@@ -219,6 +311,7 @@ fn existing(outputs: &[PathBuf], if_exists: IfExists) -> Result<Option<PathBuf>,
         (IfExists::Skip, Some(path), _) => Ok(Some(path.clone())),
         (IfExists::Error, _, Some(path)) => {
             Err(Failure::refused(format!("{}: exists already", path.display()))
+                .with_code(Code::Exists)
                 .with_help("write to another file, or replace it with --if-exists replace"))
         }
         _ => Ok(None),

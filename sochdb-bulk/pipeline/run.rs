@@ -28,7 +28,7 @@ pub struct Report {
     pub input_bytes: u64,
     /// From the first row to the last output's name.
     pub elapsed_secs: f64,
-    /// How long each step was busy, over all threads.
+    /// How long each step was busy, over all threads, and how long it waited.
     pub steps: Vec<StepReport>,
     /// What was written.
     pub outputs: Vec<OutputReport>,
@@ -56,6 +56,9 @@ pub struct StepReport {
     pub kind: &'static str,
     /// Seconds of work, over all threads.
     pub busy_secs: f64,
+    /// Seconds that a source waited for the sink to take rows, over all threads, or a sink for rows to come: the step that
+    /// others wait for is the one that takes the time.
+    pub wait_secs: f64,
     /// Rows that a stage left out because something is wrong with them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<Dropped>,
@@ -79,6 +82,9 @@ pub struct OutputReport {
     /// The stage that wrote it, if it was not the sink.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<&'static str>,
+    /// The XXH3 of its bytes (128 bits, hexadecimal), where statistics are wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xxh3_128: Option<String>,
     /// More, by the sink.
     #[serde(flatten)]
     pub details: serde_json::Map<String, serde_json::Value>,
@@ -87,7 +93,14 @@ pub struct OutputReport {
 impl OutputReport {
     /// A file without more to say of it.
     pub fn new(path: &Path, r#type: &'static str, size_bytes: u64) -> Self {
-        Self { path: path.to_path_buf(), r#type, size_bytes, stage: None, details: serde_json::Map::new() }
+        Self {
+            path: path.to_path_buf(),
+            r#type,
+            size_bytes,
+            stage: None,
+            xxh3_128: None,
+            details: serde_json::Map::new(),
+        }
     }
 }
 
@@ -129,7 +142,8 @@ impl Plan {
             return Ok(report);
         }
         let clocks = Clocks::new(self.stages.len());
-        let job = SinkJob { input: self.output.clone(), matrix, recipe: self.recipe.clone() };
+        let job =
+            SinkJob { input: self.output.clone(), matrix, recipe: self.recipe.clone(), check: self.check };
         let mut writer = self.sink.open(job)?;
         let way = Way {
             dataset: &*self.dataset,
@@ -159,6 +173,7 @@ impl Plan {
         let finished = streamed.and_then(|rows| {
             let finish = Finish { rows, threads: self.threads, cancel, progress };
             report.rows = rows;
+            prepared.maps.iter().try_for_each(|(_, map)| map.check())?;
             clocks.sink.time(|| match writer {
                 Writer::Positional(writer) => writer.finish(&finish),
                 Writer::Ordered(writer) => writer.finish(&finish),
@@ -203,11 +218,15 @@ impl Plan {
             r#type: name.to_owned(),
             kind,
             busy_secs: clock.secs(),
+            wait_secs: 0.0,
             dropped: Vec::new(),
             notes: Vec::new(),
             details: serde_json::Map::new(),
         };
-        let source = step("source", self.dataset.info().format, &clocks.source);
+        let source = StepReport {
+            wait_secs: clocks.source_wait.secs(),
+            ..step("source", self.dataset.info().format, &clocks.source)
+        };
         let stages = maps.iter().zip(&clocks.stages);
         let stages = stages.map(|((name, stage), clock)| StepReport {
             dropped: stage.dropped(),
@@ -215,7 +234,10 @@ impl Plan {
             details: stage.details(),
             ..step("stage", name, clock)
         });
-        let sink = step("sink", self.sink.name(), &clocks.sink);
+        let sink = StepReport {
+            wait_secs: clocks.sink_wait.secs(),
+            ..step("sink", &self.sink_names.join(" + "), &clocks.sink)
+        };
         std::iter::once(source).chain(stages).chain([sink]).collect()
     }
 }

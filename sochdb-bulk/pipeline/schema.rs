@@ -4,7 +4,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::spec::MAX_THREADS;
+use super::MAX_THREADS;
 use crate::{sinks, stages};
 
 /// Words of a plugin: its name and its aliases.
@@ -54,7 +54,15 @@ pub(crate) fn schema() -> Value {
                 "type": "array",
                 "items": {"$ref": "#/definitions/stage"},
             },
-            "sink": {"$ref": "#/definitions/sink", "description": "What becomes of them."},
+            "sink": {
+                "description": "What becomes of them: one table, or several that get the same rows.",
+                "anyOf": [
+                    {"$ref": "#/definitions/sink"},
+                    {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/sink"}},
+                ],
+            },
+            "on_error": on_error(),
+            "check": check(),
         },
         "definitions": definitions,
     })
@@ -70,10 +78,58 @@ fn run() -> Value {
                 "type": "integer", "minimum": 0, "maximum": MAX_THREADS,
                 "description": "The most threads that run at a time; 0 for one a core.",
             },
+            "memory_limit": {
+                "type": ["string", "integer"],
+                "description": "The most memory that may be planned for, mapped files not counted: \"2GiB\", or a number of bytes.",
+            },
             "batch_rows": {"type": "integer", "minimum": 1, "description": "Rows of one batch of the stream."},
             "if_exists": {
                 "enum": ["replace", "error", "skip"],
                 "description": "What to do about an output that exists.",
+            },
+        },
+    })
+}
+
+fn on_error() -> Value {
+    json!({
+        "description": "What becomes of rows that cannot be used; the same as a first stage of type filter.",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "rows": {"enum": ["fail", "skip", "quarantine"], "description": "What to do with such a row."},
+            "max_bad": {
+                "type": ["string", "integer"],
+                "description": "The most rows that may be left out: a number, or a share such as \"0.1%\".",
+            },
+            "quarantine": {"type": "string", "description": "The file for the rows that are put aside."},
+            "checks": {
+                "type": "array",
+                "items": {"enum": ["non-finite", "zero"]},
+                "description": "Which rows are meant.",
+            },
+        },
+    })
+}
+
+fn check() -> Value {
+    let count = |what: &str| json!({"type": "integer", "minimum": 1, "description": what});
+    json!({
+        "description": "What has to hold of the output before it gets its name.",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "recall": {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["min"],
+                "description": "The recall of an index, measured by an exact search for a sample of its rows.",
+                "properties": {
+                    "min": {"type": "number", "minimum": 0, "maximum": 1, "description": "The least recall@k."},
+                    "k": count("How many neighbours are looked for."),
+                    "sample": count("How many rows are looked for."),
+                    "ef": count("The ef of the searches."),
+                },
             },
         },
     })

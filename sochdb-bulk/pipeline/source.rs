@@ -12,7 +12,7 @@ use super::Text;
 use super::problems::Problems;
 use super::spec::{Step, deserialize, parse_options, unknown_type};
 use super::suggest::did_you_mean;
-use crate::Failure;
+use crate::{Code, Failure};
 
 /// Keys of `[source]` that every format has.
 const SOURCE: [&str; 8] = ["path", "paths", "dim", "rows", "limit", "io", "columns", "type"];
@@ -90,7 +90,7 @@ pub(super) fn parse(text: &Text, value: Spanned<DeValue<'_>>, problems: &mut Pro
         ];
         if let Some((key, Some(span))) = counted.into_iter().find(|(_, span)| many && span.is_some()) {
             let message = format!("expected no `{key}` where there are several `[[source]]`");
-            problems.push(text.refuse(span, &message).with_help(
+            problems.push(text.refuse(span, &message).with_code(Code::Conflict).with_help(
                 "the rows of all of them are read; a [[stage]] of type limit keeps the first of all",
             ));
         }
@@ -99,7 +99,8 @@ pub(super) fn parse(text: &Text, value: Spanned<DeValue<'_>>, problems: &mut Pro
     sources
 }
 
-fn tables(value: Spanned<DeValue<'_>>) -> Vec<Spanned<DeValue<'_>>> {
+/// One table, or all of several.
+pub(super) fn tables(value: Spanned<DeValue<'_>>) -> Vec<Spanned<DeValue<'_>>> {
     let span = value.span();
     match value.into_inner() {
         DeValue::Array(tables) if !tables.is_empty() => tables.into_iter().collect(),
@@ -125,6 +126,12 @@ impl Source {
         Ok(source)
     }
 
+    /// Whether its files can be read only once.
+    pub(super) fn reads_once(&self) -> bool {
+        let once = |files: &Files| files.is_program || files.names.iter().any(|name| super::is_stdio(name));
+        once(&self.vectors) || self.columns.as_ref().is_some_and(once)
+    }
+
     /// The name of its format, if it is named, and else `?`.
     pub(super) fn format_name(&self) -> &'static str {
         self.vectors.format.map_or("?", |format| format.name)
@@ -137,7 +144,7 @@ impl Source {
         fits.map(Some).ok_or_else(|| {
             let message =
                 format!("expected a dimension from 1 to {}, found {}", readers::MAX_DIM, dim.get_ref());
-            text.refuse(dim.span(), &message)
+            text.refuse(dim.span(), &message).with_code(Code::WrongValue)
         })
     }
 
@@ -154,6 +161,7 @@ impl Source {
         });
         parsed.ok_or_else(|| {
             text.refuse(rows.span(), &format!("expected rows such as `0..1000`, found `{}`", rows.get_ref()))
+                .with_code(Code::WrongValue)
                 .with_help("the first row, two dots, and the row behind the last; either may be left out")
         })
     }
@@ -186,10 +194,19 @@ impl Files {
             },
         };
         let span = step.span.clone();
-        let refuse = |message: &str, help: &str| text.refuse(span.clone(), message).with_help(help);
+        let refuse = |code, message: &str, help: &str| {
+            text.refuse(span.clone(), message).with_code(code).with_help(help)
+        };
         let is_program = match format {
             Some(format) => {
-                let opener = parse_options(text, step.options, format.parse, format.schema, place.known())?;
+                let opener = parse_options(
+                    text,
+                    step.options,
+                    format.name,
+                    format.parse,
+                    format.schema,
+                    place.known(),
+                )?;
                 opener.program().is_some()
             }
             None => {
@@ -202,18 +219,30 @@ impl Files {
             // A program may need none.
             (None, None) if is_program => vec![PathBuf::new()],
             (None, Some(_)) if is_program => {
-                return Err(refuse("expected one `path` for a program, found `paths`", "name one in `path`"));
+                return Err(refuse(
+                    Code::Conflict,
+                    "expected one `path` for a program, found `paths`",
+                    "name one in `path`",
+                ));
             }
             (None, Some(paths)) if !paths.is_empty() => paths,
             (None, Some(_)) => {
-                return Err(refuse("expected at least one file in `paths`, found none", "name one"));
+                return Err(refuse(
+                    Code::Missing,
+                    "expected at least one file in `paths`, found none",
+                    "name one",
+                ));
             }
             (Some(_), Some(_)) => {
-                return Err(refuse("expected `path` or `paths`, found both", "name all files in `paths`"));
+                return Err(refuse(
+                    Code::Conflict,
+                    "expected `path` or `paths`, found both",
+                    "name all files in `paths`",
+                ));
             }
             (None, None) => {
                 let help = "name the file or files: `path = \"FILE\"`, a pattern such as \"shards/*.npy\", or `paths = [...]`";
-                return Err(refuse("missing field `path`", help));
+                return Err(refuse(Code::Missing, "missing field `path`", help));
             }
         };
         Ok(Self { names, io: files.io, format, is_program, span, place })
@@ -235,7 +264,7 @@ impl Files {
         }
         let known = self.place.known();
         step.take(known);
-        parse_options(text, step.options, format.parse, format.schema, known)
+        parse_options(text, step.options, format.name, format.parse, format.schema, known)
     }
 
     /// One of the files, to be read as the table says.
@@ -259,9 +288,8 @@ fn check_any_format(text: &Text, options: &Spanned<DeValue<'_>>, common: &[&str]
     for key in options.get_ref().as_table().into_iter().flat_map(DeTable::keys) {
         if !known.contains(&key.get_ref().as_ref()) {
             let help = did_you_mean(key.get_ref(), &known, "options of all formats");
-            problems.push(
-                text.refuse(key.span(), &format!("unknown option `{}`", key.get_ref())).with_help(help),
-            );
+            let refused = text.refuse(key.span(), &format!("unknown option `{}`", key.get_ref()));
+            problems.push(refused.with_code(Code::UnknownKey).with_help(help));
         }
     }
     problems.none()

@@ -5,17 +5,19 @@
 use std::ops::Range;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::problems::Problems;
+use super::recall::{self, RecallCheck};
+use super::run_options::{self, RunOptions};
 use super::source::{self, Source};
 use super::suggest::did_you_mean;
-use super::{Monitoring, Plan, Text};
-use crate::Failure;
+use super::{Monitoring, Plan, Text, on_error};
 use crate::sinks::{self, AnySink};
 use crate::stages::{self, AnyStage};
+use crate::{Code, Failure};
 
 /// A place in the text.
 pub(super) type Span = Range<usize>;
@@ -23,41 +25,13 @@ pub(super) type Span = Range<usize>;
 /// The stages in their order, each with its place.
 pub(super) type Stages = Vec<(Box<dyn AnyStage>, Span)>;
 
+/// The sinks in their order, each with its place.
+pub(super) type Sinks = Vec<(Box<dyn AnySink>, Span)>;
+
 /// The version of the language that this program reads.
 const VERSION: i64 = 1;
 
-const TOP_LEVEL: [&str; 6] = ["version", "name", "run", "source", "stage", "sink"];
-
-/// Keys of `[run]`.
-const RUN: [&str; 3] = ["threads", "batch_rows", "if_exists"];
-
-/// What to do about an output that exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum IfExists {
-    /// Replace it when the new one is whole.
-    #[default]
-    Replace,
-    /// Refuse to run.
-    Error,
-    /// Leave it and be content.
-    Skip,
-}
-
-/// How to run: by contract none of this changes the result.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RunOptions {
-    /// The most threads that run at a time; 0 for one a core.
-    pub threads: usize,
-    /// Rows of one batch; what makes about 1.5 MiB where it is not given.
-    pub batch_rows: Option<usize>,
-    /// What to do about an output that exists.
-    pub if_exists: IfExists,
-}
-
-/// The most threads that one may ask for: more is a slip of the finger.
-pub(crate) const MAX_THREADS: usize = 1024;
+const TOP_LEVEL: [&str; 8] = ["version", "name", "run", "on_error", "source", "stage", "sink", "check"];
 
 /// A pipeline that is well formed; whether it fits its input, [`Pipeline::plan`] finds out.
 #[derive(Debug)]
@@ -71,8 +45,11 @@ pub struct Pipeline {
     pub allow_exec: bool,
     pub(super) sources: Vec<Source>,
     pub(super) stages: Stages,
-    pub(super) sink: Box<dyn AnySink>,
-    pub(super) sink_span: Range<usize>,
+    /// At least one.
+    pub(super) sinks: Sinks,
+    pub(super) check: Option<RecallCheck>,
+    /// Only so many rows of those that are wanted.
+    pub(super) first_rows: Option<u64>,
 }
 
 impl Pipeline {
@@ -81,16 +58,16 @@ impl Pipeline {
     /// # Errors
     /// All that is wrong, with its places.
     pub fn parse(text: Text) -> Result<Self, Failure> {
-        let parsed = Parts::parse(&text)?;
-        let Parts { run, name, sources, stages, sink, sink_span } = parsed;
-        Ok(Self { name, run, allow_exec: false, sources, stages, sink, sink_span, text })
+        let Parts { run, name, sources, stages, sinks, check } = Parts::parse(&text)?;
+        Ok(Self { name, run, allow_exec: false, sources, stages, sinks, check, first_rows: None, text })
     }
 
     /// The names of its steps: formats (or `?` where a file will tell), stages, the sink.
     pub(crate) fn steps(&self) -> Vec<String> {
         let formats: Vec<&str> = self.sources.iter().map(Source::format_name).collect();
         let stages = self.stages.iter().map(|(stage, _)| stage.name().to_owned());
-        std::iter::once(formats.join(" + ")).chain(stages).chain([self.sink.name().to_owned()]).collect()
+        let sinks: Vec<&str> = self.sinks.iter().map(|(sink, _)| sink.name()).collect();
+        std::iter::once(formats.join(" + ")).chain(stages).chain([sinks.join(" + ")]).collect()
     }
 
     /// Opens the inputs' headers and checks everything that can be checked before a byte is written.
@@ -113,8 +90,8 @@ struct Parts {
     run: RunOptions,
     sources: Vec<Source>,
     stages: Stages,
-    sink: Box<dyn AnySink>,
-    sink_span: Range<usize>,
+    sinks: Sinks,
+    check: Option<RecallCheck>,
 }
 
 impl Parts {
@@ -125,16 +102,18 @@ impl Parts {
         let mut take = |name: &str| table.remove(name);
         problems.check(check_version(text, take("version")));
         let name = take("name").and_then(|value| problems.check(deserialize(text, value)));
-        let run = take("run").and_then(|value| problems.check(parse_run(text, value))).unwrap_or_default();
+        let run = take("run").and_then(|value| problems.check(run_options::parse(text, value)));
         let (source, stage, sink) = (take("source"), take("stage"), take("sink"));
+        let (on_error, check) = (take("on_error"), take("check"));
         for (key, _) in &table {
             let message = format!("unknown key `{}`", key.get_ref());
             let help = did_you_mean(key.get_ref(), &TOP_LEVEL, "keys here");
-            problems.push(text.refuse(key.span(), &message).with_help(help));
+            problems.push(text.refuse(key.span(), &message).with_code(Code::UnknownKey).with_help(help));
         }
         let missing = |what: &str| {
             let help = format!("add a table `[{what}]` with `type` and `path`");
-            text.refuse(span.clone(), &format!("there is no `[{what}]`")).with_help(help)
+            let refused = text.refuse(span.clone(), &format!("there is no `[{what}]`"));
+            refused.with_code(Code::Missing).with_help(help)
         };
         let sources = match source {
             Some(source) => source::parse(text, source, &mut problems),
@@ -143,15 +122,48 @@ impl Parts {
                 Vec::new()
             }
         };
-        let stages = stage.map(|stage| parse_stages(text, stage, &mut problems)).unwrap_or_default();
-        let sink = sink.ok_or_else(|| missing("sink")).and_then(|sink| parse_sink(text, sink));
-        let sink = problems.check(sink);
-        problems.none()?;
+        let mut stages = Stages::new();
+        if let Some(on_error) = on_error {
+            let stage = on_error::as_stage(text, on_error).and_then(|stage| parse_stage(text, stage));
+            stages.extend(problems.check(stage));
+        }
+        stages.extend(stage.map(|stage| parse_stages(text, stage, &mut problems)).unwrap_or_default());
+        let mut sinks = Sinks::new();
         match sink {
-            Some((sink, sink_span)) => Ok(Self { name, run, sources, stages, sink, sink_span }),
-            None => Err(missing("sink")),
+            Some(sink) => {
+                for sink in source::tables(sink) {
+                    sinks.extend(problems.check(parse_sink(text, sink)));
+                }
+            }
+            None => problems.push(missing("sink")),
+        }
+        let check_span = check.as_ref().map(Spanned::span);
+        let check = check.and_then(|value| problems.check(recall::parse(text, value))).flatten();
+        if let (Some(span), Some(_)) = (check_span, check)
+            && !sinks.is_empty()
+            && !sinks.iter().any(|(sink, _)| sink.measures_recall())
+        {
+            let refused = text.refuse(span, "expected a sink whose recall can be measured, found none");
+            problems.push(
+                refused.with_code(Code::Conflict).with_help("recall is that of an index: type = \"hnsw\""),
+            );
+        }
+        problems.none()?;
+        Ok(Self { name, run: run.unwrap_or_default(), sources, stages, sinks, check })
+    }
+}
+
+/// Fails if a table has keys that are not among `known`.
+pub(super) fn check_keys(text: &Text, value: &Spanned<DeValue<'_>>, known: &[&str]) -> Result<(), Failure> {
+    let mut problems = Problems::default();
+    for key in value.get_ref().as_table().into_iter().flat_map(DeTable::keys) {
+        if !known.contains(&key.get_ref().as_ref()) {
+            let help = did_you_mean(key.get_ref(), known, "options here");
+            let refused = text.refuse(key.span(), &format!("unknown option `{}`", key.get_ref()));
+            problems.push(refused.with_code(Code::UnknownKey).with_help(help));
         }
     }
+    problems.none()
 }
 
 fn parse_sink(text: &Text, value: Spanned<DeValue<'_>>) -> Result<(Box<dyn AnySink>, Span), Failure> {
@@ -161,7 +173,7 @@ fn parse_sink(text: &Text, value: Spanned<DeValue<'_>>) -> Result<(Box<dyn AnySi
         let known: Vec<_> = sinks::all().iter().map(|sink| sink.name).collect();
         return Err(unknown_type(text, &kind, "sink", &known));
     };
-    let mut sink = step.read(text, descriptor.parse, descriptor.schema)?;
+    let mut sink = step.read(text, descriptor.name, descriptor.parse, descriptor.schema)?;
     sink.resolve_paths(&|path| text.resolve(path));
     Ok((sink, span))
 }
@@ -169,7 +181,8 @@ fn parse_sink(text: &Text, value: Spanned<DeValue<'_>>) -> Result<(Box<dyn AnySi
 fn parse_stages(text: &Text, value: Spanned<DeValue<'_>>, problems: &mut Problems) -> Stages {
     let span = value.span();
     let DeValue::Array(tables) = value.into_inner() else {
-        problems.push(text.refuse(span, "expected stages as `[[stage]]`"));
+        let refused = text.refuse(span, "expected stages as `[[stage]]`").with_code(Code::WrongValue);
+        problems.push(refused.with_help("two brackets on each side, since there may be several"));
         return Vec::new();
     };
     tables.into_iter().filter_map(|table| problems.check(parse_stage(text, table))).collect()
@@ -183,7 +196,7 @@ fn parse_stage(text: &Text, value: Spanned<DeValue<'_>>) -> Result<(Box<dyn AnyS
         return Err(unknown_type(text, &kind, "stage", &known));
     };
     let span = step.span.clone();
-    let mut stage = step.read(text, descriptor.parse, descriptor.schema)?;
+    let mut stage = step.read(text, descriptor.name, descriptor.parse, descriptor.schema)?;
     stage.resolve_paths(&|path| text.resolve(path));
     Ok((stage, span))
 }
@@ -199,7 +212,10 @@ impl<'t> Step<'t> {
     pub(super) fn parse(text: &Text, value: Spanned<DeValue<'t>>) -> Result<Self, Failure> {
         let span = value.span();
         let DeValue::Table(table) = value.into_inner() else {
-            return Err(text.refuse(span, "expected a table with `type` and options"));
+            let refused = text.refuse(span, "expected a table with `type` and options");
+            return Err(refused
+                .with_code(Code::WrongValue)
+                .with_help("such as `[sink]` and below it `type = \"hnsw\"`"));
         };
         let options = Spanned::new(span.clone(), DeValue::Table(table));
         let mut step = Self { kind: None, options, span };
@@ -229,6 +245,7 @@ impl<'t> Step<'t> {
     fn require_kind(&self, text: &Text, example: &str) -> Result<Spanned<String>, Failure> {
         self.kind.clone().ok_or_else(|| {
             text.refuse(self.span.clone(), "there is no `type`")
+                .with_code(Code::Missing)
                 .with_help(format!("say what it is, for example `type = \"{example}\"`"))
         })
     }
@@ -236,10 +253,11 @@ impl<'t> Step<'t> {
     fn read<T: ?Sized>(
         self,
         text: &Text,
+        name: &str,
         parse: for<'d> fn(ValueDeserializer<'d>) -> Result<Box<T>, toml::de::Error>,
         schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
     ) -> Result<Box<T>, Failure> {
-        parse_options(text, self.options, parse, schema, &["type"])
+        parse_options(text, self.options, name, parse, schema, &["type"])
     }
 }
 
@@ -247,6 +265,7 @@ impl<'t> Step<'t> {
 pub(super) fn parse_options<T: ?Sized>(
     text: &Text,
     mut options: Spanned<DeValue<'_>>,
+    name: &str,
     parse: for<'d> fn(ValueDeserializer<'d>) -> Result<Box<T>, toml::de::Error>,
     schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
     more: &[&str],
@@ -263,14 +282,15 @@ pub(super) fn parse_options<T: ?Sized>(
         *table = theirs;
         for key in unknown.keys() {
             let help = did_you_mean(key.get_ref(), &all, "options here");
-            problems.push(
-                text.refuse(key.span(), &format!("unknown option `{}`", key.get_ref())).with_help(help),
-            );
+            let refused = text.refuse(key.span(), &format!("unknown option `{}`", key.get_ref()));
+            problems.push(refused.with_code(Code::UnknownKey).with_help(help));
         }
     }
     let failure = match parse(ValueDeserializer::from(options)) {
         Ok(parsed) => return problems.none().map(|()| parsed),
-        Err(e) => text.refuse_toml(&e, span),
+        Err(e) => text
+            .refuse_toml(&e, span, Code::WrongValue)
+            .with_help(format!("`sochdb-bulk plugins show {name}` describes all options")),
     };
     match problems.none() {
         Ok(()) => Err(failure),
@@ -285,13 +305,14 @@ pub(super) fn deserialize<T: serde::de::DeserializeOwned>(
     value: Spanned<DeValue<'_>>,
 ) -> Result<T, Failure> {
     let span = value.span();
-    T::deserialize(ValueDeserializer::from(value)).map_err(|e| text.refuse_toml(&e, span))
+    T::deserialize(ValueDeserializer::from(value)).map_err(|e| text.refuse_toml(&e, span, Code::WrongValue))
 }
 
 fn check_version(text: &Text, version: Option<Spanned<DeValue<'_>>>) -> Result<(), Failure> {
     let Some(version) = version else {
         return Err(text
             .refuse(0..0, "there is no `version`")
+            .with_code(Code::Missing)
             .with_help(format!("begin the file with `version = {VERSION}`")));
     };
     let span = version.span();
@@ -299,33 +320,10 @@ fn check_version(text: &Text, version: Option<Spanned<DeValue<'_>>>) -> Result<(
         VERSION => Ok(()),
         other => {
             let message = format!("written for version {other}; this program reads version {VERSION}");
-            Err(text.refuse(span, &message))
+            let refused = text.refuse(span, &message).with_code(Code::Version);
+            Err(refused.with_help("use the program that it is written for, or write it anew for this one"))
         }
     }
-}
-
-fn parse_run(text: &Text, value: Spanned<DeValue<'_>>) -> Result<RunOptions, Failure> {
-    let keys: Vec<(String, Range<usize>, Range<usize>)> = value
-        .get_ref()
-        .as_table()
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| (key.get_ref().to_string(), key.span(), value.span()))
-        .collect();
-    if let Some((key, span, _)) = keys.iter().find(|(key, ..)| !RUN.contains(&key.as_str())) {
-        let help = did_you_mean(key, &RUN, "options here");
-        return Err(text.refuse(span.clone(), &format!("unknown option `{key}`")).with_help(help));
-    }
-    let span_of = |name: &str| keys.iter().find(|(key, ..)| key == name).map_or(0..0, |key| key.2.clone());
-    let run: RunOptions = deserialize(text, value)?;
-    if run.threads > MAX_THREADS {
-        let message = format!("expected up to {MAX_THREADS} threads, found {}", run.threads);
-        return Err(text.refuse(span_of("threads"), &message));
-    }
-    if run.batch_rows == Some(0) {
-        return Err(text.refuse(span_of("batch_rows"), "expected batches of at least 1 row, found 0"));
-    }
-    Ok(run)
 }
 
 pub(super) fn unknown_type(text: &Text, kind: &Spanned<String>, what: &str, known: &[&str]) -> Failure {
@@ -333,7 +331,8 @@ pub(super) fn unknown_type(text: &Text, kind: &Spanned<String>, what: &str, know
         Some(help) => help.to_owned(),
         None => did_you_mean(kind.get_ref(), known, "known"),
     };
-    text.refuse(kind.span(), &format!("unknown {what} `{}`", kind.get_ref())).with_help(help)
+    let refused = text.refuse(kind.span(), &format!("unknown {what} `{}`", kind.get_ref()));
+    refused.with_code(Code::UnknownType).with_help(help)
 }
 
 /// Whether a path is standard output or input.

@@ -9,7 +9,8 @@ use toml::de::{DeTable, DeValue};
 use super::environment;
 use super::overrides::Override;
 use super::problems::Problems;
-use crate::Failure;
+use crate::error::Place;
+use crate::{Code, Failure};
 
 /// A pipeline as text: where it comes from, and where its relative paths begin.
 #[derive(Debug, Clone)]
@@ -93,15 +94,20 @@ impl Text {
     pub(super) fn table(&self) -> Result<Spanned<DeTable<'_>>, Failure> {
         let (mut table, errors) = DeTable::parse_recoverable(&self.text);
         let shown = errors.iter().take(SHOWN_SYNTAX_ERRORS);
-        if let Some(failure) = Failure::all(shown.map(|e| self.refuse_toml(e, 0..0)).collect()) {
+        if let Some(failure) = Failure::all(
+            shown
+                .map(|e| {
+                    self.refuse_toml(e, 0..0, Code::Syntax).with_code(Code::Syntax).with_help(SYNTAX_HELP)
+                })
+                .collect(),
+        ) {
             return Err(failure);
         }
         let mut problems = Problems::default();
         for one in &self.overrides {
-            problems.check(
-                one.put_in(table.get_mut())
-                    .map_err(|wrong| self.refuse(one.span(), &wrong.message).with_help(wrong.help)),
-            );
+            problems.check(one.put_in(table.get_mut()).map_err(|wrong| {
+                self.refuse(one.span(), &wrong.message).with_code(Code::Override).with_help(wrong.help)
+            }));
         }
         for one in &self.overrides {
             problems.check(self.check_path(table.get_ref(), &one.value()));
@@ -120,7 +126,8 @@ impl Text {
         if looks_like_a_path && is_there {
             let message =
                 format!("`{string}` is in the file as well, where paths begin in the file's folder");
-            return Err(self.refuse(value.span(), &message).with_help(format!("write ./{string}")));
+            let refused = self.refuse(value.span(), &message).with_code(Code::Override);
+            return Err(refused.with_help(format!("write ./{string}")));
         }
         Ok(())
     }
@@ -148,13 +155,28 @@ impl Text {
     /// Adds the place and its line to a failure, if a person has seen the text. Only what was refused has a place in it:
     /// a damaged file is no fault of the text.
     pub(crate) fn locate(&self, span: Range<usize>, failure: Failure) -> Failure {
-        let is_override = self.overrides.first().is_some_and(|one| one.span().start <= span.start);
-        if (matches!(self.origin, Origin::Flags) && !is_override) || failure.kind() != crate::Kind::Refused {
-            return failure;
+        match self.place(span, '^') {
+            Some(place) if failure.kind() == crate::Kind::Refused => failure.at(place),
+            _ => failure,
         }
-        let failure = failure.with_offset(span.start);
+    }
+
+    /// Adds another place that has to do with a failure, and what that is.
+    pub(crate) fn label(&self, span: Range<usize>, note: &str, failure: Failure) -> Failure {
+        match self.place(span, '-') {
+            Some(place) if failure.kind() == crate::Kind::Refused => failure.with_label(place, note),
+            _ => failure,
+        }
+    }
+
+    /// The place of a span, its line marked by `mark`; none if nobody has seen the text.
+    fn place(&self, span: Range<usize>, mark: char) -> Option<Place> {
         if let Some(one) = self.overrides.iter().rfind(|one| one.span().start <= span.start) {
-            return failure.at(format!("--set {}", one.typed()));
+            let name = format!("--set {}", one.typed());
+            return Some(Place { name, position: None, span, excerpt: None });
+        }
+        if matches!(self.origin, Origin::Flags) {
+            return None;
         }
         let start = floor(&self.text, span.start);
         let line_start = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
@@ -172,21 +194,34 @@ impl Text {
         let excerpt = format!(
             "{gutter} |\n{number} | {line}\n{gutter} | {}{}",
             " ".repeat(before - skipped),
-            "^".repeat(width.min(SHOWN_COLUMNS))
+            mark.to_string().repeat(width.min(SHOWN_COLUMNS))
         );
-        failure.at(format!("{}:{number}:{}", self.name, before + 1)).with_excerpt(excerpt)
+        let position = Some((number, before + 1));
+        Some(Place { name: self.name.clone(), position, span, excerpt: Some(excerpt) })
     }
 
     /// A refusal by the TOML parser or by an option's type.
-    pub(crate) fn refuse_toml(&self, error: &toml::de::Error, span: Range<usize>) -> Failure {
+    pub(crate) fn refuse_toml(&self, error: &toml::de::Error, span: Range<usize>, or: Code) -> Failure {
         let message = error.message().lines().next().unwrap_or_default();
         let message: String = message.chars().take(2 * SHOWN_COLUMNS).collect();
-        self.refuse(error.span().unwrap_or(span), &message)
+        let begins = |words: &[&str]| words.iter().any(|word| message.starts_with(word));
+        let code = if begins(&["missing field"]) {
+            Code::Missing
+        } else if begins(&["unknown field"]) {
+            Code::UnknownKey
+        } else if begins(&["invalid ", "unknown variant"]) {
+            Code::WrongValue
+        } else {
+            or
+        };
+        self.refuse(error.span().unwrap_or(span), &message).with_code(code)
     }
 }
 
 /// How many places are shown where a text is no TOML: each may be the cause of the next.
 const SHOWN_SYNTAX_ERRORS: usize = 8;
+
+const SYNTAX_HELP: &str = "strings need quotes, tables begin with [name], and each key is there once";
 
 /// How much of a line is shown.
 const SHOWN_COLUMNS: usize = 120;

@@ -217,6 +217,9 @@ impl Layout {
         let mut plan = stream::plan(path, Some(self.what))?;
         plan.memory.push(("encoding", (threads * PORTION_BYTES.max(self.row_bytes(input.dim))) as u64));
         self.header(input.rows.exact().unwrap_or_default(), input.dim)?;
+        if inside_zst(path).is_none() {
+            plan.output_bytes = input.rows.exact().map(|rows| self.offset(rows, input.dim)).transpose()?;
+        }
         if self.header != Header::None && input.rows.exact().is_none() && is_from_front_to_back(path) {
             let message =
                 format!("{} begins with the number of rows, and nobody knows it before the end", self.what);

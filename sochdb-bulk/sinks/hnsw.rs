@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 use super::rows::{IdCollector, size_bytes, write_values};
 use super::stream::refuse_zst;
 use super::{Finish, Finished, PositionalWriter, Sink, SinkJob, SinkPlan, Writer};
-use crate::Failure;
 use crate::output::atomic::{AtomicFile, PORTION_BYTES};
 use crate::output::progress::Progress;
-use crate::pipeline::{Cancel, IdSource, OutputReport, StreamInfo};
+use crate::pipeline::{Cancel, IdSource, OutputReport, RecallCheck, StreamInfo};
+use crate::{Code, Failure};
 
 /// Builds an HNSW index and writes it into one file.
 ///
@@ -110,6 +110,7 @@ impl Hnsw {
 impl Sink for Hnsw {
     const NAME: &'static str = "hnsw";
     const EXTENSIONS: &'static [&'static str] = &["hnsw"];
+    const MEASURES_RECALL: bool = true;
     const SUMMARY: &'static str = "a searchable HNSW index";
     const EXAMPLE: &'static str = "[sink]\ntype = \"hnsw\"\npath = \"vectors.hnsw\"\nmetric = \"cosine\"\n";
 
@@ -129,12 +130,13 @@ impl Sink for Hnsw {
             return Err(Failure::refused(
                 "an index is not written from front to back, as standard output wants",
             )
+            .with_code(Code::Stdio)
             .with_help("name a file"));
         }
         refuse_zst(&self.path, "an index", "leave .zst away")?;
         if input.ids == IdSource::Text {
             let message = "the ids of an index are numbers, and those of the source are texts";
-            return Err(Failure::refused(message).with_help(
+            return Err(Failure::refused(message).with_code(Code::Ids).with_help(
                 "name a column of integers with --id-column (`id_column` in [source]), give a file of numbers with --ids, or \
                  count the rows: a `[[stage]]` of `type = \"ids\"` in a pipeline",
             ));
@@ -150,7 +152,16 @@ impl Sink for Hnsw {
         let codes = self.codes != Codes::None;
         let mut memory = index::memory_parts(self.builder(), &params, rows, input.dim, codes, threads);
         memory.push(("ids", ids));
-        Ok(SinkPlan { memory, ..SinkPlan::default() })
+        let of_row = |values: usize, bytes: u64| values as u64 * bytes;
+        let row_bytes = of_row(input.dim, 4)
+            + if codes { of_row(input.dim.next_multiple_of(64), 1) + 8 } else { 0 }
+            + of_row(2 * self.m, 4)
+            + if input.ids_are_positions() { 0 } else { 8 };
+        // Levels above 0 have one row in M each.
+        let upper = rows / (self.m as u64 - 1).max(1) * (of_row(self.m, 4) + 8);
+        let output_bytes =
+            input.rows.exact().map(|rows| VECTORS_OFFSET + rows.saturating_mul(row_bytes) + upper);
+        Ok(SinkPlan { memory, output_bytes, ..SinkPlan::default() })
     }
 
     fn open(&self, job: SinkJob) -> Result<Writer, Failure> {
@@ -237,10 +248,15 @@ impl PositionalWriter for HnswFile {
             let written = pool
                 .install(|| index::file::write(&mut out, &contents))
                 .map_err(|e| finish.cancel.check().err().unwrap_or_else(|| file.failure(&e)))?;
-            let seconds = [("build_secs", build_secs), ("write_secs", start.elapsed().as_secs_f64())];
-            Ok::<_, Failure>((built, written.header, seconds))
+            let mut more =
+                vec![("build_secs", build_secs.into()), ("write_secs", start.elapsed().as_secs_f64().into())];
+            if let Some(check) = &job.check {
+                finish.progress.begin("checking", None);
+                more.push(("recall", pool.install(|| measure(&file, check))?));
+            }
+            Ok::<_, Failure>((built, written.header, more))
         };
-        let (built, header, seconds) = match &job.matrix {
+        let (built, header, more) = match &job.matrix {
             Some(Matrix { values, dim }) => {
                 build(index::Matrix::new(values, *dim), bytemuck::cast_slice(values))
             }
@@ -253,9 +269,30 @@ impl PositionalWriter for HnswFile {
         }?;
         let mut output = OutputReport::new(file.target(), "hnsw", header.file_length_bytes);
         output.details = details(&params, &built, &header);
-        output.details.extend(seconds.map(|(name, secs)| (name.to_owned(), secs.into())));
+        output.details.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
         Ok(Finished { files: vec![file], outputs: vec![output] })
     }
+}
+
+/// Fails unless the index that was written has the recall that it must have.
+fn measure(file: &AtomicFile, check: &RecallCheck) -> Result<serde_json::Value, Failure> {
+    let RecallCheck { min, k, sample, ef } = *check;
+    let name = file.target().display();
+    let again = file.file().try_clone().map_err(|e| file.failure(&e))?;
+    let index = index::Index::of_file(again).map_err(|e| Failure::failed(format!("{name}: {e}")))?;
+    let recall = index
+        .recall_of_sample(k as usize, sample as usize, ef as usize)
+        .map_err(|e| Failure::failed(format!("{name}: {e}")))?;
+    if recall < min {
+        let rows = (sample as usize).min(index.rows());
+        let message = format!(
+            "{name}: expected recall@{k} of at least {min}, found {recall:.4} for {rows} of its rows at ef {ef}"
+        );
+        return Err(Failure::failed(message).with_code(Code::Recall).with_help(
+            "raise ef_construction or m in [sink], or ef in [check] if searches may take longer",
+        ));
+    }
+    Ok(serde_json::json!({ "value": recall, "k": k, "ef": ef, "sample": sample, "min": min }))
 }
 
 /// What `--stats` and the summary say of an index.
@@ -328,6 +365,7 @@ fn refuse_duplicates(ids: &[u64], input: &StreamInfo) -> Result<(), Failure> {
     let found = format!("found id {twice} {at}");
     let file = input.ids_file.as_ref().map_or(input.source.display(), |file| file.display());
     Err(Failure::failed(format!("{file}: expected another id for each row, {found}"))
+        .with_code(Code::SameId)
         .with_help("remove one of the rows, or leave the ids away to number the rows"))
 }
 

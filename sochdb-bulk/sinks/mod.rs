@@ -14,6 +14,7 @@ mod parquet_vectors;
 mod raw_f32;
 mod rows;
 mod stream;
+mod tee;
 #[cfg(test)]
 mod tests;
 mod vecs;
@@ -39,12 +40,13 @@ pub use null::Null;
 pub use parquet::ParquetSink;
 pub use raw_f32::RawF32Sink;
 pub(crate) use stream::{Stream, inside_zst};
+pub(crate) use tee::Tee;
 pub use vecs::{BvecsSink, FvecsSink, IvecsSink};
 
 use crate::Failure;
 use crate::output::atomic::AtomicFile;
 use crate::output::progress::Progress;
-use crate::pipeline::{Cancel, OutputReport, StreamInfo};
+use crate::pipeline::{Cancel, OutputReport, RecallCheck, StreamInfo};
 use crate::stages::recipe_of;
 
 /// A kind of sink. The implementing type is its options, as with [`readers::Format`]; what [`Serialize`] writes of it
@@ -63,6 +65,8 @@ pub trait Sink: DeserializeOwned + Serialize + JsonSchema + fmt::Debug + Send + 
     const EXAMPLE: &'static str;
     /// Whether further columns of the rows are kept. Where they are not, they are not read either.
     const KEEPS_PAYLOAD: bool = false;
+    /// Whether the output can be searched, so that its recall can be asked for.
+    const MEASURES_RECALL: bool = false;
 
     /// Replaces the paths among the options by what `resolve` makes of them.
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf);
@@ -92,10 +96,32 @@ pub struct SinkPlan {
     pub notes: Vec<String>,
     /// Whether the rows go to standard output.
     pub uses_stdout: bool,
+    /// About the size of all files, where that is known before.
+    pub output_bytes: Option<u64>,
+}
+
+impl SinkPlan {
+    /// The plan of several sinks that get the same rows.
+    pub(crate) fn together(plans: Vec<Self>) -> Self {
+        let mut all = Self { output_bytes: Some(0), ..Self::default() };
+        for plan in plans {
+            for (name, bytes) in plan.memory {
+                match all.memory.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, sum)) => *sum = sum.saturating_add(bytes),
+                    None => all.memory.push((name, bytes)),
+                }
+            }
+            all.notes.extend(plan.notes);
+            all.uses_stdout |= plan.uses_stdout;
+            all.output_bytes =
+                all.output_bytes.zip(plan.output_bytes).map(|(sum, bytes)| sum.saturating_add(bytes));
+        }
+        all
+    }
 }
 
 /// What a sink gets to begin with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SinkJob {
     /// The stream.
     pub input: StreamInfo,
@@ -104,6 +130,8 @@ pub struct SinkJob {
     pub matrix: Option<Matrix>,
     /// The pipeline as TOML, as far as it decides the result.
     pub recipe: String,
+    /// The recall that the output must have. Only for sinks with [`Sink::MEASURES_RECALL`].
+    pub check: Option<RecallCheck>,
 }
 
 /// What a sink gets to finish with.
@@ -188,8 +216,14 @@ impl OrderedWriter for InOrder {
 pub trait AnySink: fmt::Debug + Send + Sync {
     /// [`Sink::NAME`].
     fn name(&self) -> &'static str;
+    /// The names of all sinks that it is made of.
+    fn names(&self) -> Vec<&'static str> {
+        vec![self.name()]
+    }
     /// [`Sink::KEEPS_PAYLOAD`].
     fn keeps_payload(&self) -> bool;
+    /// [`Sink::MEASURES_RECALL`].
+    fn measures_recall(&self) -> bool;
     /// As [`Sink::resolve_paths`].
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf);
     /// As [`Sink::outputs`].
@@ -215,6 +249,10 @@ impl<T: Sink> AnySink for T {
 
     fn keeps_payload(&self) -> bool {
         T::KEEPS_PAYLOAD
+    }
+
+    fn measures_recall(&self) -> bool {
+        T::MEASURES_RECALL
     }
 
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf) {

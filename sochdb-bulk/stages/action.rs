@@ -54,6 +54,14 @@ pub trait Map: Send + Sync {
         false
     }
 
+    /// All rows have come: whether the output may be made of those that went on.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// All rows have come: the files that the stage wrote, if any.
     ///
     /// # Errors

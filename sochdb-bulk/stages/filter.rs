@@ -1,17 +1,19 @@
 //! Looks for rows that cannot be used.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use readers::{Batch, BufferPool, Error, Position};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::dropped::Tally;
+use super::max_bad::MaxBad;
 use super::quarantine::Quarantine;
 use super::{Action, Dropped, Map, NonFinite, Stage};
-use crate::Failure;
 use crate::pipeline::{StreamInfo, check_finite};
 use crate::sinks::Finished;
+use crate::{Code, Failure};
 
 /// Leaves out rows that cannot be used, or fails at the first of them. What is left out is counted, and the first rows of
 /// each kind are named. Row numbers as ids stay those of the source.
@@ -29,11 +31,20 @@ pub struct Filter {
     quarantine: Option<PathBuf>,
     /// Which rows are meant.
     what: Vec<Fault>,
+    /// The most rows that may be left out: a number, or a share of all rows such as "0.1%". With more the run fails before
+    /// anything is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_bad: Option<MaxBad>,
 }
 
 impl Default for Filter {
     fn default() -> Self {
-        Self { on_error: OnError::Fail, quarantine: None, what: vec![Fault::NonFinite, Fault::Zero] }
+        Self {
+            on_error: OnError::Fail,
+            quarantine: None,
+            what: vec![Fault::NonFinite, Fault::Zero],
+            max_bad: None,
+        }
     }
 }
 
@@ -105,12 +116,19 @@ impl Stage for Filter {
             }
             (_, None) => None,
         };
+        if self.max_bad.is_some() && self.on_error == OnError::Fail {
+            return Err(Failure::refused(
+                "`max_bad` is for rows that are left out, and the first bad row is an error here",
+            )
+            .with_code(Code::Conflict)
+            .with_help("set on_error = \"skip\" or \"quarantine\" (`rows` in [on_error]), or remove it"));
+        }
         let output = match self.on_error {
             OnError::Fail => input.clone(),
             OnError::Skip | OnError::Quarantine => input.clone().with_rows_dropped(),
         };
         let (non_finite, zero) = (Tally::default(), Tally::default());
-        let rows = Rows { options: self.clone(), quarantine, non_finite, zero };
+        let rows = Rows { options: self.clone(), quarantine, non_finite, zero, seen: AtomicU64::new(0) };
         Ok((output, Action::map(rows)))
     }
 }
@@ -120,6 +138,8 @@ struct Rows {
     quarantine: Option<Quarantine>,
     non_finite: Tally,
     zero: Tally,
+    /// All rows that came.
+    seen: AtomicU64,
 }
 
 impl Rows {
@@ -134,6 +154,7 @@ impl Rows {
 
 impl Map for Rows {
     fn map(&self, batch: Batch, pool: &BufferPool) -> Result<Batch, Failure> {
+        self.seen.fetch_add(batch.rows() as u64, Ordering::Relaxed);
         let mut kept = Vec::with_capacity(batch.rows());
         for (row, vector) in batch.vectors().enumerate() {
             match (self.fault_of(vector), self.options.on_error) {
@@ -163,6 +184,34 @@ impl Map for Rows {
 
     fn begin(&self) -> Result<(), Failure> {
         self.quarantine.as_ref().map_or(Ok(()), Quarantine::begin)
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        let Some(most) = self.options.max_bad else { return Ok(()) };
+        let seen = self.seen.load(Ordering::Relaxed);
+        let bad = self.dropped().iter().map(|dropped| dropped.rows).sum();
+        if !most.is_exceeded(bad, seen) {
+            return Ok(());
+        }
+        let reasons: Vec<_> = (self.dropped().iter())
+            .map(|dropped| {
+                let first: Vec<_> = dropped.first_rows.iter().map(u64::to_string).collect();
+                format!(
+                    "{} {} (rows {}{})",
+                    dropped.rows,
+                    dropped.reason,
+                    first.join(", "),
+                    if dropped.rows > first.len() as u64 { ", ..." } else { "" }
+                )
+            })
+            .collect();
+        let message = format!(
+            "expected up to {most} bad rows, as max_bad says, found {bad} of {seen}: {}",
+            reasons.join(", ")
+        );
+        Err(Failure::failed(message)
+            .with_code(Code::NotFinite)
+            .with_help("find out where they come from, or allow more with `max_bad`"))
     }
 
     fn needs_order(&self) -> bool {

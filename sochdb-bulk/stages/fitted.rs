@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use readers::formats::Safetensors;
 use readers::{Batch, BufferPool, Error, Input, OpenFormat, Position, Scan};
 
-use crate::Failure;
 use crate::output::atomic::AtomicFile;
 use crate::pipeline::{OutputReport, StreamInfo, is_stdio};
 use crate::sinks::Finished;
+use crate::{Code, Failure};
 
 /// From how many rows stages learn where nobody says.
 pub(super) const SAMPLE_ROWS: u64 = 65_536;
@@ -78,7 +78,8 @@ pub(super) fn check_dim(path: &Path, name: &str, found: usize, input: &StreamInf
     }
     let message =
         format!("{}: tensor `{name}`: expected {} values a row, found {found}", path.display(), input.dim);
-    Err(Failure::refused(message).with_help("it was learnt from vectors of another dimension"))
+    let refused = Failure::refused(message).with_code(Code::Dimension);
+    Err(refused.with_help("it was learnt from vectors of another dimension"))
 }
 
 /// A matrix to be saved.

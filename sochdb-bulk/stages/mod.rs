@@ -10,6 +10,7 @@ mod filter;
 mod fitted;
 mod ids;
 mod limit;
+mod max_bad;
 mod normalize;
 mod pca;
 mod quarantine;

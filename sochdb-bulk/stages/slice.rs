@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Map, Normalize, Stage};
-use crate::Failure;
 use crate::pipeline::StreamInfo;
+use crate::{Code, Failure};
 
 /// Keeps the values `from..to` of every vector. Embeddings that were trained for it (Matryoshka) may be cut to their first
 /// values so, and are then scaled to length 1 again.
@@ -33,7 +33,7 @@ impl Stage for Slice {
         let (from, to) = (self.from, self.to.unwrap_or(input.dim));
         if from >= to || to > input.dim {
             let message = format!("expected values within 0..{}, found {from}..{to}", input.dim);
-            return Err(Failure::refused(message).with_help(
+            return Err(Failure::refused(message).with_code(Code::Dimension).with_help(
                 "`from` is the first value to keep, counted from 0, and `to` the one behind the last",
             ));
         }

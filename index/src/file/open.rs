@@ -209,7 +209,12 @@ pub(crate) struct Sections {
 impl Sections {
     /// Maps a file and checks everything but vectors and codes, whose blocks are checked when they are first used.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
-        let mut file = open_regular(path)?;
+        Self::of_file(open_regular(path)?)
+    }
+
+    /// The same of a file that is open already.
+    pub(crate) fn of_file(mut file: File) -> Result<Self, OpenError> {
+        file.seek(SeekFrom::Start(0))?;
         let header = header_of(&mut file)?;
         let map = crate::mmap::map(&file)?;
         if map.len() as u64 != header.file_length_bytes {

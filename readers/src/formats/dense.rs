@@ -8,7 +8,7 @@ use arrow_buffer::ScalarBuffer;
 
 use crate::{
     Batch, Batches, BufferPool, ByteOrder, DType, Dataset, DatasetInfo, Error, Ids, Matrix, Origin, Piece,
-    Position, Scan, Source, Unrepresentable, widen,
+    Position, Scan, Source, Topic, Unrepresentable, widen,
 };
 
 /// The byte order of this machine.
@@ -255,6 +255,7 @@ pub(super) fn check_asked_dim(asked: Option<usize>, dim: usize) -> Result<(), Er
     match asked {
         Some(asked) if asked != dim => {
             Err(Error::request(format!("expected dimension {asked}, as asked for, found {dim}"))
+                .about(Topic::Dimension)
                 .with_help("leave --dimension away: the file says it"))
         }
         _ => Ok(()),

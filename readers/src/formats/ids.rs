@@ -9,7 +9,7 @@ use super::npy::check_size;
 use super::npy_header::{MAGIC, MAX_HEAD_BYTES, parse_npy_header};
 use super::npy_type;
 use super::quoted;
-use crate::{ByteOrder, DType, Error, Ids, Input, Position, Source};
+use crate::{ByteOrder, DType, Error, Ids, Input, Position, Source, Topic};
 
 /// The size of one id in a plain file.
 const ID_BYTES: u64 = 8;
@@ -65,6 +65,7 @@ pub fn read_u64_ids(input: &Input) -> Result<Vec<u64>, Error> {
     let source = input.source()?;
     if source.head(MAGIC.len())? == MAGIC {
         return Err(Error::request("expected little-endian u64 ids, found an .npy file")
+            .about(Topic::Ids)
             .in_file(&input.path)
             .with_help("rename it so that it ends in .npy"));
     }

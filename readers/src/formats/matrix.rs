@@ -3,7 +3,7 @@
 use super::dense::{Dense, Layout, size_bytes};
 use crate::{
     Batches, BufferPool, ByteOrder, DType, Dataset, DatasetInfo, Error, Ids, Input, MAX_DIM, Matrix, Piece,
-    Rows, Scan, Source,
+    Rows, Scan, Source, Topic,
 };
 
 /// Where the values of a matrix lie in a file: rows of one size, one behind the other, from a byte on.
@@ -47,6 +47,7 @@ impl MatrixFile {
         };
         if let Some(asked) = input.dim.filter(|&asked| asked != dim) {
             return Err(Error::request(format!("expected dimension {asked}, as asked for, found {dim}"))
+                .about(Topic::Dimension)
                 .with_help("leave --dimension away: the file says it"));
         }
         let end = size_bytes(rows, dim as u64, dtype).and_then(|bytes| bytes.checked_add(offset_bytes));

@@ -10,7 +10,7 @@ use super::ids::IdFile;
 use super::sidecar::{self, Sidecar};
 use crate::{
     Batches, BufferPool, ByteOrder, DType, Dataset, DatasetInfo, Error, Format, IdType, Ids, Input, MAX_DIM,
-    Matrix, Piece, Position, Probe, Rows, Scan, Score, Source,
+    Matrix, Piece, Position, Probe, Rows, Scan, Score, Source, Topic,
 };
 
 /// Nothing but f32 values, little-endian, one vector after another. The dimension comes from `--dimension` or from a
@@ -102,6 +102,7 @@ fn dimension(input: &Input, sidecar: Option<(&Path, Sidecar)>) -> Result<usize, 
         (Some(asked), Some((path, dim))) if asked != dim => {
             let path = path.display();
             Err(Error::request(format!("expected dimension {asked}, as asked for, found {dim} in {path}"))
+                .about(Topic::Dimension)
                 .with_help(format!("leave --dimension away, or correct or remove {path}")))
         }
         (Some(dim), _) | (None, Some((_, dim))) => Ok(dim),
@@ -109,7 +110,9 @@ fn dimension(input: &Input, sidecar: Option<(&Path, Sidecar)>) -> Result<usize, 
             let sidecar = input.beside().map(sidecar::sidecar_path_for_writing);
             let written = sidecar.map(|path| format!(", or write {{ \"dim\": N }} to {}", path.display()));
             let help = format!("give --dimension N{}", written.unwrap_or_default());
-            Err(Error::request("expected a dimension, found none: raw values do not say it").with_help(help))
+            Err(Error::request("expected a dimension, found none: raw values do not say it")
+                .about(Topic::Dimension)
+                .with_help(help))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the formats of text have in common.
 
-use crate::{Error, Input, MAX_DIM, Position, Source};
+use crate::{Error, Input, MAX_DIM, Position, Source, Topic};
 
 /// The mark that some programs put before UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -29,6 +29,7 @@ pub(super) fn is_well_known(name: &[u8]) -> bool {
 pub(super) fn check_dim(input: &Input, dim: usize) -> Result<usize, Error> {
     if let Some(asked) = input.dim.filter(|&asked| asked != dim) {
         return Err(Error::request(format!("expected dimension {asked}, as asked for, found {dim}"))
+            .about(Topic::Dimension)
             .at(Position::Row(0))
             .with_help("leave --dimension away: the file says it"));
     }

@@ -62,6 +62,9 @@ pub(super) struct LeafComparer {
     sorting: Vec<Near>,
 }
 
+/// Positions whose reservoirs are asked for ahead of their turn.
+const AHEAD: usize = 4;
+
 impl LeafComparer {
     /// The memory for leaves of up to `rows` rows, in bytes.
     pub(super) fn memory_bytes(rows: usize, stride_bytes: usize, k: usize) -> usize {
@@ -90,6 +93,9 @@ impl LeafComparer {
         self.bounds.extend(self.positions.iter().map(|&position| reservoirs.bound(position)));
         self.pick(leaf, k, codes.products);
         for (at, &position) in self.positions.iter().enumerate() {
+            if let Some(&later) = self.positions.get(at + AHEAD) {
+                reservoirs.prefetch(later, k);
+            }
             self.offered.clear();
             let found = self.nearest.sorted(at).iter();
             self.offered.extend(found.map(|near| near.at(self.positions[near.position() as usize])));

@@ -137,7 +137,10 @@ impl<'a> LevelBuilder<'a> {
                     if monitor.is_cancelled() {
                         return portion;
                     }
-                    for &position in positions {
+                    for (at, &position) in positions.iter().enumerate() {
+                        if let Some(&later) = positions.get(at + 1) {
+                            reservoirs.prefetch_all(later);
+                        }
                         reservoirs.get(position, near);
                         let candidates = near.iter().copied();
                         let chosen = chooser.choose(row(position), candidates, row, most, scratch);

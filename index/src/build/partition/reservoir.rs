@@ -1,9 +1,10 @@
 //! The nearest candidates of every row so far.
 
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::nearest::Near;
+use crate::distance::prefetch;
 use crate::mmap::AnonymousCells;
 
 /// Rows that share a lock.
@@ -21,9 +22,9 @@ const STRIPE_ROWS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Reservoirs {
     cells: AnonymousCells,
-    /// How many places of each position hold candidates.
-    lens: Vec<Mutex<[usize; STRIPE_ROWS]>>,
-    bounds: Vec<AtomicI32>,
+    /// Of each position how many places hold candidates, and its bound.
+    states: Vec<AtomicU64>,
+    locks: Vec<Mutex<()>>,
     wanted: usize,
     places: usize,
 }
@@ -40,6 +41,17 @@ fn sort_out(list: &mut Vec<Near>, wanted: usize) {
     list.truncate(wanted);
 }
 
+/// How many places hold candidates, and the bound, as one number.
+#[expect(clippy::cast_sign_loss, reason = "its bits are kept")]
+fn state(len: usize, bound: i32) -> u64 {
+    len as u64 | u64::from(bound as u32) << 32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "each half is taken as it was put in")]
+fn of_state(state: u64) -> (usize, i32) {
+    (state as u32 as usize, (state >> 32) as u32 as i32)
+}
+
 fn store(cells: &[AtomicU64], candidates: &[Near]) {
     for (cell, near) in cells.iter().zip(candidates) {
         cell.store(near.bits(), Ordering::Relaxed);
@@ -52,8 +64,8 @@ impl Reservoirs {
         let places = places(wanted);
         Self {
             cells: AnonymousCells::new(positions * places),
-            lens: (0..positions.div_ceil(STRIPE_ROWS)).map(|_| Mutex::new([0; STRIPE_ROWS])).collect(),
-            bounds: (0..positions).map(|_| AtomicI32::new(i32::MAX)).collect(),
+            states: (0..positions).map(|_| AtomicU64::new(state(0, i32::MAX))).collect(),
+            locks: (0..positions.div_ceil(STRIPE_ROWS)).map(|_| Mutex::new(())).collect(),
             wanted,
             places,
         }
@@ -66,37 +78,54 @@ impl Reservoirs {
     /// Candidates farther than this need not be offered to a position any more. It only ever falls, so an old one does no
     /// harm.
     pub(super) fn bound(&self, position: u32) -> i32 {
-        self.bounds[position as usize].load(Ordering::Relaxed)
+        self.state(position).1
+    }
+
+    fn state(&self, position: u32) -> (usize, i32) {
+        of_state(self.states[position as usize].load(Ordering::Relaxed))
+    }
+
+    /// Asks for the memory to which `count` candidates of a position will go.
+    pub(super) fn prefetch(&self, position: u32, count: usize) {
+        let (len, _) = self.state(position);
+        let list = self.list(position);
+        // Where there is no place for them all are sorted.
+        prefetch(list.get(len..len + count).unwrap_or(list));
+    }
+
+    /// Asks for the candidates of a position.
+    pub(super) fn prefetch_all(&self, position: u32) {
+        prefetch(&self.list(position)[..self.state(position).0]);
     }
 
     /// Offers candidates to a position. `scratch` may hold anything, before and after.
     pub(super) fn offer(&self, position: u32, mut offered: &[Near], scratch: &mut Vec<Near>) {
-        let stripe = &self.lens[position as usize / STRIPE_ROWS];
-        let mut lens = stripe.lock().unwrap_or_else(PoisonError::into_inner);
-        let len = &mut lens[position as usize % STRIPE_ROWS];
+        let lock = &self.locks[position as usize / STRIPE_ROWS];
+        let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut len, mut bound) = self.state(position);
         let list = self.list(position);
-        while *len + offered.len() > self.places {
-            let (now, later) = offered.split_at(self.places - *len);
+        while len + offered.len() > self.places {
+            let (now, later) = offered.split_at(self.places - len);
             scratch.clear();
-            scratch.extend(list[..*len].iter().map(|cell| Near::from_bits(cell.load(Ordering::Relaxed))));
+            scratch.extend(list[..len].iter().map(|cell| Near::from_bits(cell.load(Ordering::Relaxed))));
             scratch.extend_from_slice(now);
             sort_out(scratch, self.wanted);
             store(list, scratch);
-            *len = scratch.len();
-            if *len == self.wanted {
-                self.bounds[position as usize].store(scratch[*len - 1].distance(), Ordering::Relaxed);
+            len = scratch.len();
+            if len == self.wanted {
+                bound = scratch[len - 1].distance();
             }
             offered = later;
         }
-        store(&list[*len..], offered);
-        *len += offered.len();
+        store(&list[len..], offered);
+        self.states[position as usize].store(state(len + offered.len(), bound), Ordering::Relaxed);
     }
 
     /// The candidates of a position, nearest first.
     pub(super) fn get(&self, position: u32, out: &mut Vec<Near>) {
-        let stripe = &self.lens[position as usize / STRIPE_ROWS];
-        let lens = stripe.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = &self.list(position)[..lens[position as usize % STRIPE_ROWS]];
+        let lock = &self.locks[position as usize / STRIPE_ROWS];
+        let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = &self.list(position)[..self.state(position).0];
         out.clear();
         out.extend(held.iter().map(|cell| Near::from_bits(cell.load(Ordering::Relaxed))));
         sort_out(out, self.wanted);

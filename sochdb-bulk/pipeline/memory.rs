@@ -1,0 +1,106 @@
+//! How much memory a run plans for.
+
+use readers::{Dataset, Scan};
+
+use super::run_options::MemoryLimit;
+use crate::output::units;
+use crate::{Code, Failure};
+
+/// Batches in flight for each thread: the one it works on and those that may wait behind it.
+const BATCHES_A_THREAD: u64 = 4;
+
+/// What any process needs.
+const PROCESS_BYTES: u64 = 6 << 20;
+
+/// What the stream itself holds: the batches in flight.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StreamMemory {
+    /// Bytes of the values of a row, where they are longest.
+    pub(super) vector_bytes: u64,
+    /// Bytes of a row besides its values.
+    pub(super) other_bytes: u64,
+    /// How often the values of a batch are in memory: once for a source that does not give them in place, and once for every
+    /// stage that makes new ones.
+    pub(super) copies: u64,
+    pub(super) threads: usize,
+}
+
+impl StreamMemory {
+    /// An upper bound for batches of such a scan.
+    fn bytes(&self, scan: &Scan) -> u64 {
+        let rows = scan.rows.end - scan.rows.start;
+        let batch_rows = rows.min(scan.batch_rows as u64);
+        let row_bytes = self.vector_bytes.saturating_mul(self.copies).saturating_add(self.other_bytes);
+        let batches = self.threads as u64 * BATCHES_A_THREAD;
+        let pieces = match rows.div_ceil(scan.batch_rows as u64) {
+            // A stream of unknown length is one piece.
+            _ if scan.rows.end == u64::MAX => 1,
+            pieces => pieces,
+        };
+        batches
+            .saturating_mul(batch_rows.saturating_mul(row_bytes))
+            .saturating_add(pieces.saturating_mul(16))
+            .saturating_add(PROCESS_BYTES)
+    }
+}
+
+/// The parts of the memory of a run: what for, and a bound in bytes.
+pub(super) type Parts = Vec<(&'static str, u64)>;
+
+/// Makes batches as small as the limit wants them, and adds the parts that depend on them to those that do not.
+///
+/// # Errors
+/// If even the smallest batches do not fit.
+pub(super) fn fit(
+    scan: &mut Scan,
+    fixed: Parts,
+    stream: StreamMemory,
+    dataset: &dyn Dataset,
+    limit: Option<MemoryLimit>,
+) -> Result<Parts, Failure> {
+    let parts = |scan: &Scan| {
+        let mut parts = fixed.clone();
+        parts.push(("source", dataset.memory_bytes(scan, stream.threads)));
+        parts.push(("stream", stream.bytes(scan)));
+        parts.retain(|&(_, bytes)| bytes > 0);
+        parts
+    };
+    let mut best = parts(scan);
+    let Some(MemoryLimit(limit)) = limit else { return Ok(best) };
+    while total(&best) > limit && scan.batch_rows > 1 {
+        let smaller = Scan { batch_rows: scan.batch_rows / 2, ..scan.clone() };
+        let parts = parts(&smaller);
+        // The list of many small pieces may take more than it saves.
+        if total(&parts) >= total(&best) {
+            break;
+        }
+        (*scan, best) = (smaller, parts);
+    }
+    if total(&best) <= limit {
+        return Ok(best);
+    }
+    let needed = total(&best);
+    let message = format!(
+        "expected a plan of up to {} of memory, as memory_limit says, found {} even with small batches: {}",
+        units::bytes(limit),
+        units::bytes(needed),
+        listed(&best)
+    );
+    // Rounded up to what one would type.
+    let allowed = units::bytes(needed.div_ceil(1 << 20) << 20).replace(' ', "");
+    Err(Failure::refused(message)
+        .with_code(Code::Memory)
+        .with_help(format!("allow {allowed} (memory_limit in [run], --memory-limit), or use fewer threads")))
+}
+
+/// The sum of the parts.
+pub(super) fn total(parts: &[(&'static str, u64)]) -> u64 {
+    parts.iter().fold(0, |sum, &(_, bytes)| sum.saturating_add(bytes))
+}
+
+/// The parts for people.
+pub(crate) fn listed(parts: &[(&'static str, u64)]) -> String {
+    let parts: Vec<_> =
+        parts.iter().map(|&(name, bytes)| format!("{name} {}", units::bytes(bytes))).collect();
+    parts.join(", ")
+}
