@@ -45,9 +45,13 @@ mod parquet_chunks;
 #[cfg(feature = "parquet")]
 mod parquet_dataset;
 #[cfg(feature = "parquet")]
+mod parquet_page_rows;
+#[cfg(feature = "parquet")]
 mod parquet_pages;
 #[cfg(feature = "parquet")]
 mod parquet_runs;
+#[cfg(feature = "parquet")]
+mod parquet_sample;
 #[cfg(feature = "parquet")]
 mod parquet_values;
 mod payload;
