@@ -13,7 +13,8 @@ use arrow_ipc::{Block, Endianness, MessageHeader, MetadataVersion, root_as_messa
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 
 use super::column_values::{Converter, first_dim};
-use super::columns::{Choose, ColumnOptions, Columns, Layout, check_dim, known_dim, no_dim, wrong_dim};
+use super::column_vectors::{Layout, check_dim, known_dim, no_dim, wrong_dim};
+use super::columns::{Choose, ColumnOptions, Columns};
 use super::contained::{contained, one_line};
 use crate::{
     Batch, Batches, BufferPool, DType, Dataset, DatasetInfo, Error, IdType, Input, Matrix, Origin, Piece,

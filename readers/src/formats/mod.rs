@@ -5,9 +5,13 @@ mod arrow;
 #[cfg(feature = "arrow")]
 mod arrow_stream;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
+mod column_others;
+#[cfg(any(feature = "arrow", feature = "parquet"))]
 mod column_text;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 mod column_values;
+#[cfg(any(feature = "arrow", feature = "parquet"))]
+mod column_vectors;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 mod columns;
 #[cfg(any(feature = "arrow", feature = "hdf5", feature = "parquet"))]

@@ -16,7 +16,7 @@ use parquet::errors::Result as Decoded;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::columns::{Layout, VectorColumn};
+use super::column_vectors::{Layout, VectorColumn};
 use super::contained::{contained, one_line};
 use super::parquet_chunks::PageChunks;
 use super::parquet_page_rows::PageRows;
