@@ -32,6 +32,8 @@ mod hdf5_table;
 mod ids;
 #[cfg(feature = "arrow")]
 mod ipc;
+#[cfg(feature = "arrow")]
+mod ipc_messages;
 mod json;
 mod jsonl;
 mod jsonl_survey;
