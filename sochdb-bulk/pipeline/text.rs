@@ -214,7 +214,11 @@ impl Text {
         } else {
             or
         };
-        self.refuse(error.span().unwrap_or(span), &message).with_code(code)
+        let help = match code {
+            Code::Missing => "`sochdb-bulk new npy/hnsw` prints a whole example",
+            _ => "texts have quotes, numbers and true or false have none, lists have brackets",
+        };
+        self.refuse(error.span().unwrap_or(span), &message).with_code(code).with_help(help)
     }
 }
 

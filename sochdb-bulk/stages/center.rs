@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::fitted::{
-    SAMPLE_ROWS, SEED, Tensor, check_computed, check_dim, check_options, load, sample_bytes, save,
+    SAMPLE_ROWS, SEED, Tensor, check_computed, check_options, load_mean, mean_of, rounded, sample_bytes, save,
 };
-use super::{Action, DrawnRows, Fit, Lesson, Map, Stage};
+use super::{Action, Fit, Lesson, Map, Stage};
 use crate::Failure;
 use crate::output::units;
 use crate::pipeline::StreamInfo;
@@ -79,38 +79,9 @@ impl Stage for Center {
         check_options((self.load.as_ref(), self.save.as_ref()), self.sample, &given)?;
         let output = StreamInfo { values_untouched: false, ..input.clone() };
         let Some(path) = &self.load else { return Ok((output, Action::Fit(Box::new(self.clone())))) };
-        let (mean, dim) = load(path, "mean")?;
-        check_dim(path, "mean", dim, input)?;
-        check_one_row(path, mean.len() / dim)?;
+        let mean = load_mean(path, input)?;
         Ok((output, Action::map(Mean { mean, save: None, sample_rows: None })))
     }
-}
-
-/// Fails unless the tensor `mean` has one row.
-pub(super) fn check_one_row(path: &Path, rows: usize) -> Result<(), Failure> {
-    if rows == 1 {
-        return Ok(());
-    }
-    let message = format!("{}: tensor `mean`: expected 1 row, found {rows}", path.display());
-    Err(Failure::refused(message).with_help("name a file that `save` of center or pca wrote"))
-}
-
-/// The mean of a sample, summed in f64 in the order of the rows.
-pub(super) fn mean_of(sample: &DrawnRows) -> Vec<f64> {
-    let mut mean = vec![0.0f64; sample.dim()];
-    for vector in sample.vectors() {
-        mean.iter_mut().zip(vector).for_each(|(sum, &value)| *sum += f64::from(value));
-    }
-    #[expect(clippy::cast_precision_loss, reason = "less than 2^53 rows are in memory")]
-    let rows = sample.rows() as f64;
-    mean.iter_mut().for_each(|sum| *sum /= rows);
-    mean
-}
-
-/// Rounded once.
-#[expect(clippy::cast_possible_truncation, reason = "that is what it is for")]
-pub(super) fn rounded(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|&value| value as f32).collect()
 }
 
 impl Fit for Center {

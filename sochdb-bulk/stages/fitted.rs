@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use readers::formats::Safetensors;
 use readers::{Batch, BufferPool, Error, Input, OpenFormat, Position, Scan};
 
+use super::DrawnRows;
 use crate::output::atomic::AtomicFile;
 use crate::pipeline::{OutputReport, StreamInfo, is_stdio};
 use crate::sinks::Finished;
@@ -48,6 +49,24 @@ pub(super) fn check_options(
     Ok(())
 }
 
+/// The mean of a sample, summed in f64 in the order of the rows.
+pub(super) fn mean_of(sample: &DrawnRows) -> Vec<f64> {
+    let mut mean = vec![0.0f64; sample.dim()];
+    for vector in sample.vectors() {
+        mean.iter_mut().zip(vector).for_each(|(sum, &value)| *sum += f64::from(value));
+    }
+    #[expect(clippy::cast_precision_loss, reason = "less than 2^53 rows are in memory")]
+    let rows = sample.rows() as f64;
+    mean.iter_mut().for_each(|sum| *sum /= rows);
+    mean
+}
+
+/// Rounded once.
+#[expect(clippy::cast_possible_truncation, reason = "that is what it is for")]
+pub(super) fn rounded(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&value| value as f32).collect()
+}
+
 /// Reads the matrix `name` of a .safetensors file: its values, row by row, and how many a row has.
 pub(super) fn load(path: &Path, name: &str) -> Result<(Vec<f32>, usize), Failure> {
     let reader = Safetensors { tensor: Some(name.to_owned()) };
@@ -80,6 +99,18 @@ pub(super) fn check_dim(path: &Path, name: &str, found: usize, input: &StreamInf
         format!("{}: tensor `{name}`: expected {} values a row, found {found}", path.display(), input.dim);
     let refused = Failure::refused(message).with_code(Code::Dimension);
     Err(refused.with_help("it was learnt from vectors of another dimension"))
+}
+
+/// Reads the tensor `mean` of a .safetensors file: one row of as many values as the vectors have.
+pub(super) fn load_mean(path: &Path, input: &StreamInfo) -> Result<Vec<f32>, Failure> {
+    let (mean, dim) = load(path, "mean")?;
+    check_dim(path, "mean", dim, input)?;
+    let rows = mean.len() / dim;
+    if rows == 1 {
+        return Ok(mean);
+    }
+    let message = format!("{}: tensor `mean`: expected 1 row, found {rows}", path.display());
+    Err(Failure::refused(message).with_help("name a file that `save` of center or pca wrote"))
 }
 
 /// A matrix to be saved.

@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::columns::{Choose, ColumnOptions, Columns};
 use super::contained::{contained, one_line};
-use super::ipc::{IpcDataset, Messages, Place, schema};
+use super::ipc::IpcDataset;
+use super::ipc_messages::{Messages, Place, schema};
 use crate::{Dataset, Error, Format, Input, Position, Probe, Score, Source};
 
 /// Arrow IPC files and Feather files: one column of lists of numbers holds the vectors. An uncompressed column of

@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use super::columns::{Choose, ColumnOptions, Columns};
 use super::contained::{contained, one_line};
-use super::ipc::{CONTINUATION, IpcDataset, Messages, is_schema, message_at, schema};
+use super::ipc::IpcDataset;
+use super::ipc_messages::{CONTINUATION, Messages, is_schema, message_at, schema};
 use crate::{Dataset, Error, Format, Input, Position, Probe, Score, Source};
 
 /// Arrow IPC streams that were saved to a file: one column of lists of numbers holds the vectors. The marker at the end

@@ -2,7 +2,7 @@
 
 use arrow_schema::{DataType, Fields};
 
-use super::columns::{Layout, VectorColumn, number};
+use super::column_vectors::{Layout, VectorColumn, number};
 use super::quoted;
 
 /// `emb (list of f32), v.values (list of f64)`, if there are any.

@@ -14,7 +14,8 @@ use arrow_array::{Array, ArrayRef, GenericListArray, OffsetSizeTrait, RecordBatc
 use arrow_buffer::{Buffer, ScalarBuffer};
 use arrow_schema::{DataType, SchemaRef};
 
-use super::columns::{Columns, VectorColumn};
+use super::column_vectors::VectorColumn;
+use super::columns::Columns;
 use super::dense::NATIVE;
 use super::number;
 use super::row_ids::push_text;

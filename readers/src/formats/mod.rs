@@ -5,9 +5,13 @@ mod arrow;
 #[cfg(feature = "arrow")]
 mod arrow_stream;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
+mod column_others;
+#[cfg(any(feature = "arrow", feature = "parquet"))]
 mod column_text;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 mod column_values;
+#[cfg(any(feature = "arrow", feature = "parquet"))]
+mod column_vectors;
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 mod columns;
 #[cfg(any(feature = "arrow", feature = "hdf5", feature = "parquet"))]
@@ -28,6 +32,8 @@ mod hdf5_table;
 mod ids;
 #[cfg(feature = "arrow")]
 mod ipc;
+#[cfg(feature = "arrow")]
+mod ipc_messages;
 mod json;
 mod jsonl;
 mod jsonl_survey;
@@ -45,9 +51,13 @@ mod parquet_chunks;
 #[cfg(feature = "parquet")]
 mod parquet_dataset;
 #[cfg(feature = "parquet")]
+mod parquet_page_rows;
+#[cfg(feature = "parquet")]
 mod parquet_pages;
 #[cfg(feature = "parquet")]
 mod parquet_runs;
+#[cfg(feature = "parquet")]
+mod parquet_sample;
 #[cfg(feature = "parquet")]
 mod parquet_values;
 mod payload;

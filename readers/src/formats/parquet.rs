@@ -15,10 +15,10 @@ use parquet::schema::types::SchemaDescriptor;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::column_others::UUID_MARK;
 use super::column_values::{Converter, first_dim};
-use super::columns::{
-    Choose, ColumnOptions, ColumnPath, Columns, UUID_MARK, check_dim, known_dim, no_dim, wrong_dim,
-};
+use super::column_vectors::{check_dim, known_dim, no_dim, wrong_dim};
+use super::columns::{Choose, ColumnOptions, ColumnPath, Columns};
 use super::contained::{contained, one_line};
 use super::parquet_chunks::Chunks;
 use super::parquet_dataset::{ParquetDataset, ParquetReading};

@@ -9,7 +9,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use super::column_values::Converter;
 use super::contained::{contained, one_line};
 use super::parquet::{File, WHAT, clamped};
-use super::parquet_pages::{PageRows, Pages, Sample};
+use super::parquet_page_rows::PageRows;
+use super::parquet_pages::Pages;
+use super::parquet_sample::Sample;
 use super::parquet_values::Unlike;
 use crate::{Batch, Batches, BufferPool, Dataset, DatasetInfo, Error, Piece, Position, Scan, Source};
 

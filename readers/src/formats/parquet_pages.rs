@@ -1,9 +1,6 @@
 //! A column of vectors, read page by page: several times as fast as the ordinary reader, which keeps two levels for every
-//! value.
-//!
-//! Where all lists have one length and nothing is null, all definition levels are the highest and the repetition levels
-//! are a 0 and then ones. That can be seen from a few runs, and the values of a page then are rows one behind the other.
-//! Whatever is otherwise is [`Unlike`], and the ordinary reader reads those rows: it gives the rows, or the error.
+//! value. Here is which pages there are and where; `parquet_page_rows.rs` makes rows of them. Whatever it does not know is
+//! [`Unlike`], and the ordinary reader reads those rows: it gives the rows, or the error.
 //!
 //! Pages that begin within a row, as the first version of them may, do not say which row that is. It follows from the
 //! number of values before, as long as all rows have the same length. So the rows of a part of a row group are right if
@@ -11,7 +8,6 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow_buffer::ScalarBuffer;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::basic::{Compression, Encoding, Type};
@@ -20,12 +16,13 @@ use parquet::errors::Result as Decoded;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::columns::{Layout, VectorColumn};
+use super::column_vectors::{Layout, VectorColumn};
 use super::contained::{contained, one_line};
 use super::parquet_chunks::PageChunks;
-use super::parquet_runs::Runs;
-use super::parquet_values::{Unlike, Values, plain};
-use crate::{BufferPool, DType, Error, Source};
+use super::parquet_page_rows::PageRows;
+use super::parquet_sample::Sample;
+use super::parquet_values::{Unlike, plain};
+use crate::{DType, Error, Source};
 
 /// The place of a page is kept for each so many values.
 const MARK_VALUES: u64 = 1 << 18;
@@ -37,18 +34,15 @@ const PART_VALUES: u64 = 1 << 21;
 /// Pages are so much smaller than a part.
 const PART_PAGES: u64 = 8;
 
-/// Pages that are looked at to know how large they are.
-const SAMPLED_PAGES: usize = 32;
-
 /// A column of vectors that can be read page by page.
 #[derive(Debug)]
 pub(super) struct Pages {
-    source: Arc<Source>,
+    pub(super) source: Arc<Source>,
     metadata: ArrowReaderMetadata,
     leaf: usize,
-    max_level: u32,
-    dtype: DType,
-    dim: usize,
+    pub(super) max_level: u32,
+    pub(super) dtype: DType,
+    pub(super) dim: usize,
     part: Part,
     groups: Vec<Group>,
     /// The dictionary that was used last, and of which group it is.
@@ -74,7 +68,7 @@ struct Group {
 
 /// How much of a page is read at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Extent {
+pub(super) enum Extent {
     /// Its header.
     Headers,
     /// Its levels as well, where its values can be read to where they belong.
@@ -174,7 +168,7 @@ impl Pages {
     }
 
     /// A reader of the pages of a group from the byte `offset` on.
-    fn reader(
+    pub(super) fn reader(
         &self,
         group: usize,
         offset: u64,
@@ -231,7 +225,7 @@ impl Pages {
     }
 
     /// The dictionary of a group, which is its first page.
-    fn dictionary(&self, group: usize) -> Result<Arc<Vec<f32>>, Unlike> {
+    pub(super) fn dictionary(&self, group: usize) -> Result<Arc<Vec<f32>>, Unlike> {
         if let Some((of, dictionary)) = &*self.last_dictionary()
             && *of == group
         {
@@ -250,7 +244,8 @@ impl Pages {
         self.dictionary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep_dictionary(
+    /// Decodes a dictionary, and keeps it for the other readers of the group.
+    pub(super) fn keep_dictionary(
         &self,
         group: usize,
         chunks: &PageChunks,
@@ -279,11 +274,9 @@ impl Pages {
         let value = row * self.dim as u64;
         let mark = if row == 0 { start } else { self.page_of(group, value)? };
         let mark = if is_read_before || mark.is_told { mark } else { start };
-        let (reader, chunks) = self.reader(group, mark.offset, Extent::Levels)?;
+        let reader = self.reader(group, mark.offset, Extent::Levels)?;
         let position = usize::try_from(mark.values % self.dim as u64).map_err(|_| Unlike("a huge row"))?;
-        let is_first = mark.offset == of.start;
-        let mut rows =
-            PageRows { pages: self, group, reader, chunks, is_first, dictionary: None, page: None, position };
+        let mut rows = PageRows::new(self, group, reader, mark.offset == of.start, position);
         rows.skip(value - mark.values)?;
         Ok(rows)
     }
@@ -317,324 +310,25 @@ impl Group {
     }
 }
 
-/// What the first pages of a column in a row group are like.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Sample {
-    /// Values of the largest.
-    values: u64,
-    /// Whether they tell their rows.
-    is_told: bool,
-    /// The largest, packed and unpacked together.
-    pub(super) page_bytes: u64,
-    /// The largest, unpacked.
-    unpacked_bytes: u64,
-    /// The dictionary, unpacked.
-    dictionary_bytes: u64,
-}
-
-impl Sample {
-    /// Looks at the headers only. Nothing if there are none.
-    pub(super) fn of(source: &Arc<Source>, chunk: &ColumnChunkMetaData, rows: u64) -> Option<Self> {
-        let chunks = Arc::new(PageChunks::new(source, false));
-        let chunk = chunk.clone().into_builder().set_compression(Compression::UNCOMPRESSED);
-        let rows = usize::try_from(rows).ok()?;
-        let reader = decoded(|| SerializedPageReader::new(Arc::clone(&chunks), &chunk.build()?, rows, None));
-        let mut reader = reader.ok()?;
-        let mut sample = Self { is_told: true, ..Self::default() };
-        for _ in 0..SAMPLED_PAGES {
-            let Ok(Some(page)) = next_header(&mut reader) else { break };
-            let (unpacked, packed) = chunks.sizes();
-            sample.values = sample.values.max(page.num_levels.map_or(0, |values| values as u64));
-            sample.page_bytes = sample.page_bytes.max(unpacked.saturating_add(packed));
-            sample.unpacked_bytes = sample.unpacked_bytes.max(unpacked);
-            if page.is_dict {
-                sample.dictionary_bytes = unpacked;
-            } else {
-                sample.is_told &= page.num_rows.is_some();
-            }
-            decoded(|| reader.skip_next_page()).ok()?;
-        }
-        (sample.values > 0).then_some(sample)
-    }
-}
-
 /// What the decoder of the pages gives. What it cannot read, the ordinary reader cannot, and says why.
-fn decoded<T>(decode: impl FnOnce() -> Decoded<T>) -> Result<T, Unlike> {
+pub(super) fn decoded<T>(decode: impl FnOnce() -> Decoded<T>) -> Result<T, Unlike> {
     let outcome = contained("a page", || decode().map_err(|e| Error::malformed(one_line(&e.to_string()))));
     outcome.map_err(|_| Unlike("a page that cannot be decoded"))
 }
 
-fn next_header(reader: &mut SerializedPageReader<PageChunks>) -> Result<Option<PageMetadata>, Unlike> {
+/// The header of the next page, which stays the next. Nothing behind the last one.
+pub(super) fn next_header(
+    reader: &mut SerializedPageReader<PageChunks>,
+) -> Result<Option<PageMetadata>, Unlike> {
     decoded(|| reader.peek_next_page())
 }
 
 /// The page that was read last, where so far only its beginning was.
-fn whole(bytes: Bytes, chunks: &PageChunks) -> Result<Bytes, Unlike> {
+pub(super) fn whole(bytes: Bytes, chunks: &PageChunks) -> Result<Bytes, Unlike> {
     let (start, len) = chunks.body();
     if !chunks.levels_only() || bytes.len() == len {
         return Ok(bytes);
     }
     drop(bytes);
     chunks.read(start, len).map_err(|_| Unlike("the file cannot be read"))
-}
-
-/// Rows of a row group, one behind the other.
-pub(super) struct PageRows<'a> {
-    pages: &'a Pages,
-    group: usize,
-    reader: SerializedPageReader<PageChunks>,
-    chunks: Arc<PageChunks>,
-    /// Whether the next page is the first of the group, which may be a dictionary.
-    is_first: bool,
-    dictionary: Option<Arc<Vec<f32>>>,
-    page: Option<OpenPage>,
-    /// Values of the current row that were read.
-    position: usize,
-}
-
-/// A page of which values are left.
-struct OpenPage {
-    repetition: Runs,
-    definition: Runs,
-    values: Values,
-    left: usize,
-}
-
-/// Where in a page its parts are.
-struct Parts {
-    repetition: Bytes,
-    definition: Bytes,
-    /// Where the values begin.
-    values: usize,
-}
-
-impl PageRows<'_> {
-    /// The next `count` rows. `is_last` says that no more will be asked for: whether the last of them is over is then
-    /// looked up.
-    pub(super) fn take(
-        &mut self,
-        count: usize,
-        is_last: bool,
-        pool: &BufferPool,
-    ) -> Result<ScalarBuffer<f32>, Unlike> {
-        let mut out = pool.take(count * self.pages.dim);
-        let filled = self.fill(&mut out).and_then(|()| if is_last { self.check_end() } else { Ok(()) });
-        match filled {
-            Ok(()) => Ok(ScalarBuffer::from(out)),
-            Err(unlike) => {
-                pool.put(ScalarBuffer::from(out));
-                Err(unlike)
-            }
-        }
-    }
-
-    fn fill(&mut self, mut out: &mut [f32]) -> Result<(), Unlike> {
-        while !out.is_empty() {
-            let count = self.left()?.min(out.len());
-            self.check_levels(count)?;
-            let (part, rest) = out.split_at_mut(count);
-            let dtype = self.pages.dtype;
-            self.page().values.take(dtype, part)?;
-            out = rest;
-        }
-        Ok(())
-    }
-
-    fn skip(&mut self, mut count: u64) -> Result<(), Unlike> {
-        while count > 0 {
-            let left = self.left()?;
-            let part = usize::try_from(count).unwrap_or(usize::MAX).min(left);
-            self.check_levels(part)?;
-            let dtype = self.pages.dtype;
-            self.page().values.skip(dtype, part)?;
-            count -= part as u64;
-        }
-        Ok(())
-    }
-
-    fn page(&mut self) -> &mut OpenPage {
-        self.page.as_mut().expect("a page is open where something of it is left")
-    }
-
-    /// How many values are left in the current page; at least one.
-    fn left(&mut self) -> Result<usize, Unlike> {
-        match &self.page {
-            Some(page) if page.left > 0 => Ok(page.left),
-            _ => self.next_page(),
-        }
-    }
-
-    /// Passes the levels of the next `count` values of the page, if they are those of values in rows of one length.
-    fn check_levels(&mut self, count: usize) -> Result<(), Unlike> {
-        const BROKEN: Unlike = Unlike("levels are missing");
-        let (dim, max_level) = (self.pages.dim, self.pages.max_level);
-        let page = self.page.as_mut().expect("a page is open where something of it is left");
-        if !page.definition.all(max_level, count).map_err(|_| BROKEN)? {
-            return Err(Unlike("a null"));
-        }
-        let mut left = count;
-        while left > 0 {
-            let (level, run) = if self.position == 0 { (0, 1) } else { (1, (dim - self.position).min(left)) };
-            if !page.repetition.all(level, run).map_err(|_| BROKEN)? {
-                return Err(Unlike("a row of another length"));
-            }
-            self.position = (self.position + run) % dim;
-            left -= run;
-        }
-        page.left -= count;
-        Ok(())
-    }
-
-    /// Fails unless a row begins behind the last value, or nothing does.
-    fn check_end(&mut self) -> Result<(), Unlike> {
-        debug_assert_eq!(self.position, 0, "rows are taken whole");
-        if self.page.as_ref().is_none_or(|page| page.left == 0) {
-            match next_header(&mut self.reader)? {
-                // The end of the row group; a page of the second version begins with a row.
-                None | Some(PageMetadata { num_rows: Some(_), .. }) => return Ok(()),
-                Some(_) => self.next_page()?,
-            };
-        }
-        match self.page().repetition.peek() {
-            Ok(0) => Ok(()),
-            _ => Err(Unlike("a row of another length")),
-        }
-    }
-
-    /// Opens the next page: how many values it has.
-    fn next_page(&mut self) -> Result<usize, Unlike> {
-        // Its memory is used for the next one.
-        self.page = None;
-        loop {
-            let is_first = std::mem::take(&mut self.is_first);
-            let page = match self.decoded_page()? {
-                None => return Err(Unlike("fewer pages than rows")),
-                Some(Page::DictionaryPage { buf, num_values, encoding, .. }) => {
-                    if !is_first {
-                        return Err(Unlike("a dictionary behind values"));
-                    }
-                    let (pages, chunks) = (self.pages, &self.chunks);
-                    self.dictionary =
-                        Some(pages.keep_dictionary(self.group, chunks, buf, num_values, encoding)?);
-                    continue;
-                }
-                Some(page) => page,
-            };
-            let left = page.num_values() as usize;
-            if left == 0 {
-                return Err(Unlike("a page without values"));
-            }
-            self.page = Some(self.open(page)?);
-            return Ok(left);
-        }
-    }
-
-    fn decoded_page(&mut self) -> Result<Option<Page>, Unlike> {
-        let page = decoded(|| self.reader.get_next_page());
-        if page.is_ok() || !self.chunks.levels_only() {
-            return page;
-        }
-        // A page with a checksum has to be read as a whole.
-        let again = self.pages.reader(self.group, self.chunks.header(), Extent::Whole)?;
-        (self.reader, self.chunks) = again;
-        decoded(|| self.reader.get_next_page())
-    }
-
-    fn open(&mut self, page: Page) -> Result<OpenPage, Unlike> {
-        let broken = |_| Unlike("levels that are none");
-        let (left, encoding) = (page.num_values() as usize, page.encoding());
-        let (mut bytes, parts) = self.parts(page)?;
-        let chunks = &self.chunks;
-        let end = if chunks.levels_only() { chunks.body().1 } else { bytes.len() };
-        let size = end.checked_sub(parts.values).ok_or(Unlike("a page that was cut"))?;
-        // More than there are would be an error to some decoders.
-        let is_whole = left.checked_mul(self.pages.dtype.size_bytes()) == Some(size);
-        if bytes.len() < end && encoding != Encoding::PLAIN {
-            bytes = whole(bytes, chunks)?;
-        }
-        let values = match encoding {
-            Encoding::PLAIN if is_whole && bytes.len() < end => {
-                let offset = chunks.body().0 + parts.values as u64;
-                Values::InFile { source: Arc::clone(&self.pages.source), offset }
-            }
-            Encoding::PLAIN if is_whole => Values::Plain { bytes, at: parts.values },
-            Encoding::BYTE_STREAM_SPLIT if is_whole => {
-                Values::Split { bytes: bytes.slice(parts.values..), count: left, at: 0 }
-            }
-            Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY => {
-                let width = *bytes.get(parts.values).ok_or(Unlike("indexes are missing"))?;
-                let runs = Runs::new(bytes.slice(parts.values + 1..), usize::from(width));
-                let dictionary = match &self.dictionary {
-                    Some(dictionary) => Arc::clone(dictionary),
-                    None => self.pages.dictionary(self.group)?,
-                };
-                self.dictionary = Some(Arc::clone(&dictionary));
-                Values::Indexes { runs: runs.map_err(|_| Unlike("indexes of too many bits"))?, dictionary }
-            }
-            _ => return Err(Unlike("another encoding, or another number of values")),
-        };
-        let width = u32::BITS - self.pages.max_level.leading_zeros();
-        Ok(OpenPage {
-            repetition: Runs::new(parts.repetition, 1).map_err(broken)?,
-            definition: Runs::new(parts.definition, width as usize).map_err(broken)?,
-            values,
-            left,
-        })
-    }
-
-    /// The bytes of a page as far as they were read, with all its levels, and where its parts are.
-    fn parts(&self, page: Page) -> Result<(Bytes, Parts), Unlike> {
-        const CUT: Unlike = Unlike("a page that was cut");
-        match page {
-            Page::DataPage { buf, def_level_encoding, rep_level_encoding, .. } => {
-                if (def_level_encoding, rep_level_encoding) != (Encoding::RLE, Encoding::RLE) {
-                    return Err(Unlike("levels in another encoding"));
-                }
-                match v1_parts(&buf) {
-                    Some(parts) => Ok((buf, parts)),
-                    None => {
-                        let buf = whole(buf, &self.chunks)?;
-                        let parts = v1_parts(&buf).ok_or(CUT)?;
-                        Ok((buf, parts))
-                    }
-                }
-            }
-            Page::DataPageV2 {
-                buf,
-                num_values,
-                num_nulls,
-                num_rows,
-                rep_levels_byte_len,
-                def_levels_byte_len,
-                ..
-            } => {
-                let is_rows = (num_rows as usize).checked_mul(self.pages.dim) == Some(num_values as usize);
-                if self.position != 0 || num_nulls != 0 || !is_rows {
-                    return Err(Unlike("a page that is not whole rows"));
-                }
-                let middle = rep_levels_byte_len as usize;
-                let end = middle.checked_add(def_levels_byte_len as usize).ok_or(CUT)?;
-                let buf = if end > buf.len() { whole(buf, &self.chunks)? } else { buf };
-                if end > buf.len() {
-                    return Err(CUT);
-                }
-                let (repetition, definition) = (buf.slice(..middle), buf.slice(middle..end));
-                Ok((buf, Parts { repetition, definition, values: end }))
-            }
-            Page::DictionaryPage { .. } => Err(Unlike("a dictionary behind values")),
-        }
-    }
-}
-
-/// The parts of a page of the first version: both kinds of levels behind their lengths, then the values. Nothing if it
-/// ends before the values.
-fn v1_parts(page: &Bytes) -> Option<Parts> {
-    let level = |at: usize| {
-        let len = u32::from_le_bytes(*page.get(at..)?.first_chunk()?) as usize;
-        let end = (at + 4).checked_add(len).filter(|&end| end <= page.len())?;
-        Some((page.slice(at + 4..end), end))
-    };
-    let (repetition, middle) = level(0)?;
-    let (definition, values) = level(middle)?;
-    Some(Parts { repetition, definition, values })
 }

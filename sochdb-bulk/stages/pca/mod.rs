@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use self::eigen::{Eigen, eigen};
 use self::project::Projection;
-use super::center::{check_one_row, mean_of, rounded};
 use super::fitted::{
-    SAMPLE_ROWS, SEED, Tensor, check_computed, check_dim, check_options, load, sample_bytes, save,
+    SAMPLE_ROWS, SEED, Tensor, check_computed, check_dim, check_options, load, load_mean, mean_of, rounded,
+    sample_bytes, save,
 };
 use super::{Action, DrawnRows, Fit, Lesson, Map, Stage};
 use crate::Failure;
@@ -159,9 +159,7 @@ impl Stage for Pca {
 impl Pca {
     /// What a file holds.
     fn loaded(&self, path: &Path, input: &StreamInfo) -> Result<Projection, Failure> {
-        let (mean, mean_dim) = load(path, "mean")?;
-        check_dim(path, "mean", mean_dim, input)?;
-        check_one_row(path, mean.len() / mean_dim)?;
+        let mean = load_mean(path, input)?;
         let (components, components_dim) = load(path, "components")?;
         check_dim(path, "components", components_dim, input)?;
         let found = components.len() / components_dim;
