@@ -260,6 +260,9 @@ impl std::error::Error for Failure {}
 const DAMAGED: &str =
     "the file is damaged, cut short, or not what its name says: write it again, or check where it is from";
 
+/// The same of a file that is not there or cannot be opened.
+const NO_FILE: &str = "check its name and who may read it; relative paths begin in the current folder, or in that of the pipeline file";
+
 impl From<readers::Error> for Failure {
     fn from(error: readers::Error) -> Self {
         let kind = match error.kind() {
@@ -280,7 +283,11 @@ impl From<readers::Error> for Failure {
             _ => Code::Request,
         };
         let mut failure = Self::new(kind, code, error.to_string());
-        let usual = (error.kind() == readers::ErrorKind::Malformed).then_some(DAMAGED);
+        let usual = match (error.topic(), error.kind()) {
+            (Some(readers::Topic::NoFile), _) => Some(NO_FILE),
+            (_, readers::ErrorKind::Malformed) => Some(DAMAGED),
+            _ => None,
+        };
         failure.help = error.help().or(usual).map(str::to_owned);
         failure
     }

@@ -295,7 +295,7 @@ pub(super) fn parse_options<T: ?Sized>(
     match problems.none() {
         Ok(()) => Err(failure),
         // What an unknown option was meant to be is not missing as well.
-        Err(unknown) if failure.message().contains("missing field") => Err(unknown),
+        Err(unknown) if failure.code() == Code::Missing => Err(unknown),
         Err(unknown) => Err(unknown.and(failure)),
     }
 }

@@ -18,7 +18,9 @@ pub(crate) fn did_you_mean(word: &str, known: &[&str], what: &str) -> String {
 }
 
 /// Words of other tools for ours.
-const SYNONYMS: [(&str, &str); 18] = [
+const SYNONYMS: [(&str, &str); 20] = [
+    ("index", "hnsw"),
+    ("numpy", "npy"),
     ("dimension", "dim"),
     ("dimensions", "dim"),
     ("dims", "dim"),

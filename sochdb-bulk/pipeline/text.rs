@@ -218,8 +218,40 @@ impl Text {
             Code::Missing => "`sochdb-bulk new npy/hnsw` prints a whole example",
             _ => "texts have quotes, numbers and true or false have none, lists have brackets",
         };
-        self.refuse(error.span().unwrap_or(span), &message).with_code(code).with_help(help)
+        self.refuse(error.span().unwrap_or(span), &in_our_words(&message)).with_code(code).with_help(help)
     }
+}
+
+/// What the library that reads TOML says, as all other messages say it.
+fn in_our_words(message: &str) -> String {
+    let kind = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
+    let Some((found, expected)) = kind.and_then(|rest| rest.rsplit_once(", expected ")) else {
+        return match message.strip_prefix("missing field ") {
+            Some(field) => format!("there is no {field}"),
+            None => message.to_owned(),
+        };
+    };
+    let expected = match expected {
+        "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number of at least 0",
+        "isize" | "i64" | "i32" | "i16" | "i8" => "a whole number",
+        "f64" | "f32" => "a number",
+        "path string" | "a string" | "a borrowed string" => "a text",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        other => other,
+    };
+    let kinds = [
+        ("string ", "the text "),
+        ("integer ", "the number "),
+        ("floating point ", "the number "),
+        ("boolean ", ""),
+        ("sequence", "a list"),
+        ("map", "a table"),
+    ];
+    let kind = kinds.iter().find_map(|(theirs, ours)| Some((ours, found.strip_prefix(theirs)?)));
+    let found = kind.map_or(found.to_owned(), |(ours, rest)| format!("{ours}{rest}"));
+    format!("expected {expected}, found {found}")
 }
 
 /// How many places are shown where a text is no TOML: each may be the cause of the next.

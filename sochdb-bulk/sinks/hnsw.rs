@@ -125,7 +125,10 @@ impl Sink for Hnsw {
     fn plan(&mut self, input: &StreamInfo, threads: usize) -> Result<SinkPlan, Failure> {
         self.metric = Some(self.metric.or(input.metric).unwrap_or(Metric::Cosine));
         let params = self.params();
-        params.validate().map_err(|e| Failure::refused(e.to_string()))?;
+        params.validate().map_err(|e| {
+            let refused = Failure::refused(e.to_string()).with_code(Code::WrongValue);
+            refused.with_help("m = 16 and ef_construction = 100 suit most vectors; higher is a better index, later")
+        })?;
         if self.path == Path::new("-") {
             return Err(Failure::refused(
                 "an index is not written from front to back, as standard output wants",
