@@ -4,7 +4,10 @@ mod build_index;
 mod convert;
 mod generate;
 mod info;
+mod inspect;
+mod looking;
 mod plugins;
+mod preview;
 mod query;
 mod run;
 mod shared;
@@ -40,6 +43,8 @@ Examples:
   sochdb-bulk query --index index.hnsw --query queries.npy --k 10
   sochdb-bulk info --index index.hnsw
   sochdb-bulk convert --input embeddings.npy --output embeddings.f32 --to-format raw_f32
+  sochdb-bulk inspect embeddings.npy
+  sochdb-bulk preview embeddings.parquet
   sochdb-bulk run pipeline.toml
   sochdb-bulk validate pipeline.toml
   sochdb-bulk plugins show npy
@@ -54,6 +59,8 @@ enum Command {
     Run(run::Args),
     Query(query::Args),
     Info(info::Args),
+    Inspect(inspect::Args),
+    Preview(preview::Args),
     Plugins(plugins::Args),
     Validate(validate::Args),
     Schema(generate::SchemaArgs),
@@ -77,6 +84,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::execute(args, verbosity),
         Command::Query(args) => query::execute(args, verbosity),
         Command::Info(args) => info::execute(args),
+        Command::Inspect(args) => inspect::execute(&args, verbosity),
+        Command::Preview(args) => preview::execute(&args, verbosity),
         Command::Plugins(args) => plugins::execute(args),
         Command::Validate(args) => validate::execute(&args),
         Command::Schema(generate::SchemaArgs {}) => generate::print_schema(),

@@ -42,6 +42,13 @@ pub(super) struct Overrides {
     set: Vec<String>,
 }
 
+impl Overrides {
+    /// Whether nothing is to be changed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+}
+
 pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     let mut pipeline = Pipeline::parse(read(&args.file, &args.overrides)?)?;
     pipeline.run.threads = args.run.threads.unwrap_or(pipeline.run.threads);

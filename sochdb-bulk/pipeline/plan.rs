@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use readers::{Dataset, DatasetInfo, IdType, Rows, Scan};
 
-use super::open::{Opened, Wanted, open};
+use super::open::{Found, Opened, Wanted, open};
 use super::passes::{Planned, note};
 use super::run::threads_or_all;
 use super::{IfExists, Monitoring, Pipeline, StreamInfo};
@@ -30,6 +30,7 @@ const FILE_BYTES: u64 = 4096;
 pub struct Plan {
     pub(super) name: Option<String>,
     pub(super) dataset: Box<dyn Dataset>,
+    pub(super) found: Found,
     pub(super) scan: Scan,
     pub(super) stages: Vec<Planned>,
     /// What each stage makes of NaN and infinities.
@@ -52,7 +53,7 @@ impl Plan {
 
         let own_ids = !stages.iter().any(|(stage, _)| stage.replaces_ids());
         let payload = sink.keeps_payload() || stages.iter().any(|(stage, _)| stage.reads_payload());
-        let Opened { dataset, name: source_name, ids_name, mut notes, formats, column_formats } =
+        let Opened { dataset, found, ids_name, mut notes } =
             open(&text, &sources, Wanted { ids: own_ids, payload }, monitoring, allow_exec)?;
         let info = dataset.info();
 
@@ -60,7 +61,7 @@ impl Plan {
         let source = &sources[0];
         let (first, end) = source.rows(&text)?;
         let scan_rows = wanted_rows(info.rows, first, end, source.limit()).map_err(|message| {
-            let message = format!("{}: {message}", source_name.display());
+            let message = format!("{}: {message}", found.name.display());
             text.refuse(source.vectors.span.clone(), &message).with_help(
                 "rows are counted from 0, and the end is the row behind the last: `0..10` are ten rows",
             )
@@ -74,7 +75,7 @@ impl Plan {
         };
         let scan = Scan { rows: scan_rows, batch_rows };
 
-        let mut stream = StreamInfo::of_source(&source_name, &*dataset, rows, scan.rows.start);
+        let mut stream = StreamInfo::of_source(&found.name, &*dataset, rows, scan.rows.start);
         stream.ids_file = ids_name.map(|name| name.as_path().into());
         let mut planned: Vec<Planned> = Vec::new();
         let mut stage_outputs = Vec::new();
@@ -114,7 +115,7 @@ impl Plan {
             }
         }
         let skipped = existing(&outputs, run.if_exists)?;
-        let formats = [formats, column_formats];
+        let formats = [found.formats.clone(), found.column_formats.clone()];
         let recipe = recipe(formats, info.dim, &scan, info.rows, recipe_stages, &*sink);
         Ok(Self {
             name,
@@ -131,6 +132,7 @@ impl Plan {
             files: inputs.into_iter().chain(outputs).collect(),
             uses_stdout: sink_plan.uses_stdout,
             dataset,
+            found,
         })
     }
 
