@@ -66,7 +66,7 @@ fn set_puts_values_into_the_pipeline() {
         ("nothing", "--set nothing: expected KEY=VALUE"),
         ("=1", "--set =1: expected KEY=VALUE"),
         ("sink.pth=x", "--set sink.pth=x: unknown option `pth`"),
-        ("source.dim=none", "--set source.dim=none: invalid type"),
+        ("source.dim=none", "--set source.dim=none: expected a whole number"),
         ("source.dim=0", "--set source.dim=0: expected a dimension from 1 to"),
     ] {
         let message = refused(&dir, &format!("run sub/p.toml --set source.path=./a.npy --set {set}"));
@@ -227,7 +227,18 @@ fn the_schema_takes_what_the_program_takes() {
 #[test]
 fn completions_and_manual_know_every_command() {
     let dir = Dir::new();
-    let commands = ["build-index", "convert", "run", "query", "info", "plugins", "validate", "schema"];
+    let commands = [
+        "build-index",
+        "convert",
+        "run",
+        "query",
+        "info",
+        "inspect",
+        "preview",
+        "plugins",
+        "validate",
+        "schema",
+    ];
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = dir.ok(&format!("completions {shell}"));
         let text = output.text();

@@ -12,6 +12,7 @@ mod determinism;
 mod examples;
 #[cfg(unix)]
 mod exec;
+mod inspect;
 mod language;
 mod layering;
 #[cfg(target_os = "linux")]

@@ -65,7 +65,7 @@ pub(super) struct Args {
 
 pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     let source = source_table(&args.input, args.format)?;
-    let stages = ids_stage(&args.input)?;
+    let stages = ids_stage(&args.input.source)?;
     let mut sink = Table::new();
     sink.insert("type".to_owned(), "hnsw".into());
     sink.insert("path".to_owned(), path_value(&args.output)?);

@@ -81,7 +81,7 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
                 .with_help("say it once"));
         }
     }
-    shared::execute(source, ids_stage(&args.input)?, sink, &args.run, verbosity)
+    shared::execute(source, ids_stage(&args.input.source)?, sink, &args.run, verbosity)
 }
 
 fn by_extension(output: &std::path::Path) -> Result<&'static SinkDescriptor, Failure> {

@@ -5,8 +5,11 @@ mod convert;
 mod explain;
 mod generate;
 mod info;
+mod inspect;
+mod looking;
 mod plan;
 mod plugins;
+mod preview;
 mod query;
 mod run;
 mod shared;
@@ -55,6 +58,8 @@ Examples:
   sochdb-bulk query --index index.hnsw --query queries.npy --k 10
   sochdb-bulk info --index index.hnsw
   sochdb-bulk convert --input embeddings.npy --output embeddings.f32 --to-format raw_f32
+  sochdb-bulk inspect embeddings.npy
+  sochdb-bulk preview embeddings.parquet
   sochdb-bulk run pipeline.toml
   sochdb-bulk plan pipeline.toml
   sochdb-bulk validate pipeline.toml
@@ -71,6 +76,8 @@ enum Command {
     Run(run::Args),
     Query(query::Args),
     Info(info::Args),
+    Inspect(inspect::Args),
+    Preview(preview::Args),
     Plugins(plugins::Args),
     Validate(validate::Args),
     Plan(plan::Args),
@@ -100,6 +107,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::execute(args, verbosity),
         Command::Query(args) => query::execute(args, verbosity),
         Command::Info(args) => info::execute(args),
+        Command::Inspect(args) => inspect::execute(&args, verbosity),
+        Command::Preview(args) => preview::execute(&args, verbosity),
         Command::Plugins(args) => plugins::execute(args),
         Command::Validate(args) => validate::execute(&args),
         Command::Plan(args) => plan::execute(&args),

@@ -49,6 +49,13 @@ pub(super) struct Overrides {
     set: Vec<String>,
 }
 
+impl Overrides {
+    /// Whether nothing is to be changed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+}
+
 pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     let text = match (&args.file, &args.from) {
         (_, Some(index)) => {

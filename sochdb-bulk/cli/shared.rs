@@ -30,6 +30,14 @@ pub(super) struct InputArgs {
     #[arg(short, long, value_name = "FILE", required_unless_present = "command")]
     input: Vec<PathBuf>,
 
+    #[command(flatten)]
+    pub(super) source: SourceArgs,
+}
+
+/// How to read it.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Input")]
+pub(super) struct SourceArgs {
     /// File or files of the ids and further columns of the same rows, where they are not beside the vectors: Parquet or Arrow
     #[arg(long, value_name = "FILE")]
     columns_from: Vec<PathBuf>,
@@ -61,7 +69,7 @@ pub(super) struct InputArgs {
 
     /// At most so many rows, the first ones
     #[arg(long, value_name = "N")]
-    limit: Option<u64>,
+    pub(super) limit: Option<u64>,
 
     /// How the bytes come in: mapped where that is possible, or read
     #[arg(long, value_name = "WAY", value_parser = parse_io, default_value = "auto", hide_default_value = true)]
@@ -176,6 +184,15 @@ pub(super) fn source_table(
     input: &InputArgs,
     format: Option<&readers::FormatDescriptor>,
 ) -> Result<Table, Failure> {
+    source_of(&input.input, &input.source, format)
+}
+
+/// `[source]` of these files.
+pub(super) fn source_of(
+    files: &[PathBuf],
+    input: &SourceArgs,
+    format: Option<&readers::FormatDescriptor>,
+) -> Result<Table, Failure> {
     let mut source = Table::new();
     let exec = (!input.command.is_empty()).then_some(EXEC);
     match (format.map(|format| format.name), exec) {
@@ -199,8 +216,8 @@ pub(super) fn source_table(
     if exec.is_some() {
         source.insert("command".to_owned(), input.command.clone().into());
     }
-    if !input.input.is_empty() {
-        put_paths(&mut source, &input.input)?;
+    if !files.is_empty() {
+        put_paths(&mut source, files)?;
     }
     if let Some(dim) = input.dimension {
         source.insert("dim".to_owned(), i64::from(dim).into());
@@ -232,7 +249,7 @@ pub(super) fn source_table(
 }
 
 /// The stage that puts the ids of a file in the place of the input's, if there is one.
-pub(super) fn ids_stage(input: &InputArgs) -> Result<Vec<Value>, Failure> {
+pub(super) fn ids_stage(input: &SourceArgs) -> Result<Vec<Value>, Failure> {
     let Some(ids) = &input.ids else { return Ok(Vec::new()) };
     let mut stage = Table::new();
     stage.insert("type".to_owned(), "ids".into());
@@ -280,7 +297,6 @@ pub(super) fn execute(
         pipeline.insert("stage".to_owned(), stages.into());
     }
     pipeline.insert("sink".to_owned(), sink.into());
-    // A shell has put variables in already; what looks like one now is none.
     escape(&mut pipeline);
     let text = pipeline.to_string();
     let mut pipeline = Pipeline::parse(Text::of_flags(text.clone()))?;
@@ -291,8 +307,8 @@ pub(super) fn execute(
     run_pipeline(pipeline, &args.shared, verbosity)
 }
 
-/// Writes all strings so that they hold no variables.
-fn escape(table: &mut Table) {
+/// Writes all strings so that they hold no variables: a shell has put those in already, and what looks like one now is none.
+pub(super) fn escape(table: &mut Table) {
     table.iter_mut().for_each(|(_, value)| escape_value(value));
 }
 

@@ -23,6 +23,19 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
     write(format!("{text}\n").as_bytes())
 }
 
+/// How many characters a line may have: as many as the terminal shows, or 100 where there is none.
+pub(crate) fn width_chars() -> usize {
+    /// What people read at ease.
+    const USUAL: usize = 100;
+    #[cfg(unix)]
+    if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
+        && size.ws_col > 0
+    {
+        return usize::from(size.ws_col);
+    }
+    USUAL
+}
+
 /// Fails if standard output is a terminal: numbers in binary would garble it.
 pub(crate) fn refuse_terminal(what: &str) -> Result<(), Failure> {
     if io::stdout().is_terminal() {

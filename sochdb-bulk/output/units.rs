@@ -73,6 +73,22 @@ pub(crate) fn seconds(secs: f64) -> String {
     }
 }
 
+/// A measured value in four digits: `0.05123`, `12.35`, `-3`, `1.235e-7`, `NaN`.
+pub(crate) fn value(value: f64) -> String {
+    let scientific = format!("{value:.3e}");
+    let exponent = scientific.split_once('e').and_then(|(_, exponent)| exponent.parse::<i32>().ok());
+    match exponent {
+        // NaN and infinities.
+        None => value.to_string(),
+        Some(-4..=5) if value.fract() == 0.0 => format!("{value:.0}"),
+        Some(exponent @ -4..=5) => {
+            let decimals = usize::try_from(3 - exponent).unwrap_or(0);
+            format!("{value:.decimals$}")
+        }
+        Some(_) => scientific,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +130,8 @@ mod tests {
     fn numbers_read_well() {
         assert_eq!((count(0), count(999), count(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
         assert_eq!((bytes(0), bytes(1023), bytes(1536)), ("0 B".into(), "1023 B".into(), "1.5 KiB".into()));
+        let values = [0.0, 1.0, 0.051_234, 12.345_6, -1e5, 1.5e-7, f64::NAN, f64::NEG_INFINITY].map(value);
+        assert_eq!(values, ["0", "1", "0.05123", "12.35", "-100000", "1.500e-7", "NaN", "-inf"]);
         assert_eq!([0.0336, 12.34, 245.2, 119.7].map(seconds), ["0.034 s", "12.3 s", "4m 05s", "2m 00s"]);
     }
 }

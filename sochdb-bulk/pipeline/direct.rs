@@ -4,13 +4,18 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use readers::Batch;
+
 use super::flow::Flow;
 use crate::Failure;
-use crate::sinks::PositionalWriter;
 
-/// Runs the flow into a sink that takes rows in any order. The failure of the earliest piece wins, so that the message
-/// does not depend on timing.
-pub(super) fn run(flow: &Flow<'_>, threads: usize, writer: &dyn PositionalWriter) -> Result<u64, Failure> {
+/// Runs the flow into what takes rows in any order and from any thread. The failure of the earliest piece wins, so that the
+/// message does not depend on timing.
+pub(super) fn run(
+    flow: &Flow<'_>,
+    threads: usize,
+    take: &(dyn Fn(&Batch) -> Result<(), Failure> + Sync),
+) -> Result<u64, Failure> {
     let pieces = flow.pieces();
     let next = AtomicUsize::new(0);
     let failed: Mutex<Option<(usize, Failure)>> = Mutex::new(None);
@@ -27,8 +32,7 @@ pub(super) fn run(flow: &Flow<'_>, threads: usize, writer: &dyn PositionalWriter
             let written = flow.batches(piece).and_then(|batches| {
                 for batch in batches {
                     let batch = batch?;
-                    let position = batch.first_row() - flow.scan.rows.start;
-                    flow.sink_clock.time(|| writer.write_at(position, &batch))?;
+                    flow.sink_clock.time(|| take(&batch))?;
                     flow.done(batch);
                 }
                 Ok(())

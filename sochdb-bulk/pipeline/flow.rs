@@ -83,6 +83,11 @@ impl Checks {
         let unchecked = leading(handling, NonFinite::Handled).saturating_sub(first);
         Self { unchecked, unfailing: leading(&handling[first..], NonFinite::Passed) }
     }
+
+    /// Without the check behind the last of so many stages: where no sink takes the rows.
+    pub(super) fn without_last(self, stages: usize) -> Self {
+        if self.unchecked == stages { Self { unchecked: usize::MAX, ..self } } else { self }
+    }
 }
 
 /// How many stages take batches in any order: those before the first that needs order.

@@ -16,16 +16,25 @@ use crate::{Code, Failure};
 /// All sources as one dataset.
 pub(super) struct Opened {
     pub(super) dataset: Box<dyn Dataset>,
-    /// What it is called in messages: the file, or what stands for all of them.
-    pub(super) name: PathBuf,
+    /// What the files turned out to be.
+    pub(super) found: Found,
     /// What the ids come from, where that is another file.
     pub(super) ids_name: Option<PathBuf>,
     /// What a person should hear of the files.
     pub(super) notes: Vec<String>,
+}
+
+/// What the files of all sources turned out to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// What they are called in messages: the file, or what stands for all of them.
+    pub(crate) name: PathBuf,
     /// The formats of the vectors, each once.
-    pub(super) formats: Vec<&'static str>,
+    pub(crate) formats: Vec<&'static str>,
     /// Those of ids and further columns, where these come from other files.
-    pub(super) column_formats: Vec<&'static str>,
+    pub(crate) column_formats: Vec<&'static str>,
+    /// What told the format of the first file.
+    pub(crate) reason: String,
 }
 
 /// What is wanted beside the vectors: each is as it is in [`Input`].
@@ -43,7 +52,8 @@ pub(super) fn open(
     monitoring: &Monitoring,
     allow_exec: bool,
 ) -> Result<Opened, Failure> {
-    let mut opening = Opening { text, monitoring, allow_exec, took_stdin: false, notes: Vec::new() };
+    let mut opening =
+        Opening { text, monitoring, allow_exec, took_stdin: false, notes: Vec::new(), reason: None };
     let mut found = Vec::new();
     for source in sources {
         found.push(opening.find(&source.vectors)?);
@@ -85,14 +95,13 @@ pub(super) fn open(
     let dataset = all.finish()?;
     opening.hear(&*dataset, parts);
     let first = dataset.info().files.first().cloned().unwrap_or_default();
-    Ok(Opened {
+    let found = Found {
         name: several.unwrap_or(first),
-        dataset,
-        ids_name,
-        notes: opening.notes,
         formats,
         column_formats,
-    })
+        reason: opening.reason.unwrap_or_default(),
+    };
+    Ok(Opened { dataset, found, ids_name, notes: opening.notes })
 }
 
 /// What several files are called together: what was typed, where that is one pattern.
@@ -160,6 +169,8 @@ struct Opening<'t> {
     allow_exec: bool,
     took_stdin: bool,
     notes: Vec<String>,
+    /// What told the format of the first file of vectors.
+    reason: Option<String>,
 }
 
 impl Opening<'_> {
@@ -260,6 +271,9 @@ impl Opening<'_> {
                 (format, reason)
             }
         };
+        if !side.columns_only {
+            self.reason.get_or_insert_with(|| reason.to_string());
+        }
         let opener = side.opener(self.text, format)?;
         let file = OpenFile {
             input: packed,

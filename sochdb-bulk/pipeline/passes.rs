@@ -63,6 +63,8 @@ pub(super) struct Way<'a> {
     pub(super) clocks: &'a Clocks,
     pub(super) threads: usize,
     pub(super) monitoring: &'a Monitoring,
+    /// Whether stages may write their files. Where rows are only looked at they are never begun.
+    pub(super) writes: bool,
 }
 
 impl Way<'_> {
@@ -137,7 +139,9 @@ impl Way<'_> {
             let order = clock.time(|| reorder.order(rows))?;
             return Ok((Reordered::in_place(input, matrix, scan.rows.start, order), scan_of(rows)));
         }
-        begin(maps)?;
+        if self.writes {
+            begin(maps)?;
+        }
         let flow = self.flow(prepared, maps, prepared.first);
         // As the rows go on: columns without dictionaries.
         let mut spool = Spool::new(&input.clone().reordered())?;

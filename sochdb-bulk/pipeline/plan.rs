@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use readers::{Dataset, DatasetInfo, IdType, Rows, Scan};
 
 use super::memory::{self, StreamMemory};
-use super::open::{Opened, Wanted, open};
+use super::open::{Found, Opened, Wanted, open};
 use super::outline::{Outline, OutputOutline, StepOutline};
 use super::passes::{Planned, note};
 use super::run::threads_or_all;
@@ -30,6 +30,7 @@ const FILE_BYTES: u64 = 4096;
 pub struct Plan {
     pub(super) name: Option<String>,
     pub(super) dataset: Box<dyn Dataset>,
+    pub(super) found: Found,
     pub(super) scan: Scan,
     pub(super) stages: Vec<Planned>,
     /// What each stage makes of NaN and infinities.
@@ -81,7 +82,7 @@ impl Plan {
         let own_ids = !stages.iter().any(|(stage, _)| stage.replaces_ids());
         let keeps_payload = sinks.iter().any(|(sink, _)| sink.keeps_payload());
         let payload = keeps_payload || stages.iter().any(|(stage, _)| stage.reads_payload());
-        let Opened { dataset, name: source_name, ids_name, mut notes, formats, column_formats } =
+        let Opened { dataset, found, ids_name, mut notes } =
             open(&text, &sources, Wanted { ids: own_ids, payload }, monitoring, allow_exec)?;
         let info = dataset.info();
 
@@ -89,7 +90,7 @@ impl Plan {
         let source = &sources[0];
         let (first, end) = source.rows(&text)?;
         let mut scan_rows = wanted_rows(info.rows, first, end, source.limit()).map_err(|message| {
-            let message = format!("{}: {message}", source_name.display());
+            let message = format!("{}: {message}", found.name.display());
             text.refuse(source.vectors.span.clone(), &message).with_code(Code::Rows).with_help(
                 "rows are counted from 0, and the end is the row behind the last: `0..10` are ten rows",
             )
@@ -106,7 +107,7 @@ impl Plan {
         };
         let mut scan = Scan { rows: scan_rows, batch_rows };
 
-        let mut stream = StreamInfo::of_source(&source_name, &*dataset, rows, scan.rows.start);
+        let mut stream = StreamInfo::of_source(&found.name, &*dataset, rows, scan.rows.start);
         stream.ids_file = ids_name.map(|name| name.as_path().into());
         // Values that are used where they are take no memory until a stage makes new ones.
         let mut copies = u64::from(dataset.matrix().is_none());
@@ -184,7 +185,7 @@ impl Plan {
             }
         }
         let skipped = existing(&outputs, run.if_exists)?;
-        let formats = [formats, column_formats];
+        let formats = [found.formats.clone(), found.column_formats.clone()];
         let recipe = recipe(formats, info.dim, &scan, info.rows, recipe_stages, &*sink);
         Ok(Self {
             name,
@@ -207,6 +208,7 @@ impl Plan {
             uses_stdout: sink_plan.uses_stdout,
             sink,
             dataset,
+            found,
         })
     }
 

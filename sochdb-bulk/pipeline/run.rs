@@ -152,6 +152,7 @@ impl Plan {
             clocks: &clocks,
             threads: self.threads,
             monitoring,
+            writes: true,
         };
         let prepared = way.prepare(std::mem::take(&mut self.stages))?;
         let left = &prepared.maps[prepared.first..];
@@ -165,7 +166,9 @@ impl Plan {
         }
         progress.begin("reading", self.output.rows.exact());
         let streamed = match &mut writer {
-            Writer::Positional(writer) => direct::run(&flow, self.threads, &**writer),
+            Writer::Positional(writer) => direct::run(&flow, self.threads, &|batch| {
+                writer.write_at(batch.first_row() - flow.scan.rows.start, batch)
+            }),
             Writer::Ordered(writer) => {
                 ordered::run(&flow, self.threads, &mut |batch| clocks.sink.time(|| writer.append(batch)))
             }

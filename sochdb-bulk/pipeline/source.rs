@@ -242,7 +242,7 @@ impl Files {
             }
             (None, None) => {
                 let help = "name the file or files: `path = \"FILE\"`, a pattern such as \"shards/*.npy\", or `paths = [...]`";
-                return Err(refuse(Code::Missing, "missing field `path`", help));
+                return Err(refuse(Code::Missing, "there is no `path`", help));
             }
         };
         Ok(Self { names, io: files.io, format, is_program, span, place })

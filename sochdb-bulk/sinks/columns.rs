@@ -28,12 +28,12 @@ pub(super) fn id_name() -> String {
 pub(super) const METRIC: &str = "metric";
 
 /// The further columns of a stream.
-pub(super) fn payload_fields(input: &StreamInfo) -> &[FieldRef] {
+pub(crate) fn payload_fields(input: &StreamInfo) -> &[FieldRef] {
     input.payload.as_ref().map_or(&[], |schema| schema.fields())
 }
 
 /// The further columns of a batch.
-pub(super) fn payload_columns(batch: &Batch, fields: usize) -> Result<&[ArrayRef], Failure> {
+pub(crate) fn payload_columns(batch: &Batch, fields: usize) -> Result<&[ArrayRef], Failure> {
     let columns = batch.payload().map_or(&[][..], RecordBatch::columns);
     if columns.len() == fields {
         return Ok(columns);

@@ -127,7 +127,9 @@ impl Sink for Hnsw {
         let params = self.params();
         params.validate().map_err(|e| {
             let refused = Failure::refused(e.to_string()).with_code(Code::WrongValue);
-            refused.with_help("m = 16 and ef_construction = 100 suit most vectors; higher is a better index, later")
+            refused.with_help(
+                "m = 16 and ef_construction = 100 suit most vectors; higher is a better index, later",
+            )
         })?;
         if self.path == Path::new("-") {
             return Err(Failure::refused(

@@ -2,15 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use arrow_json::writer::{EncoderOptions, NullableEncoder, make_encoder};
 use readers::Batch;
-use readers::arrow_array::cast::AsArray as _;
-use readers::arrow_array::{Array as _, ArrayRef, StringArray};
 use readers::arrow_schema::FieldRef;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::columns::{id_name, payload_columns, payload_fields, refuse_equal_names, vector_name};
+use super::json_columns::{JsonColumns, push_string};
 use super::stream::{self, Stream};
 use super::{Finish, Finished, OrderedWriter, Sink, SinkJob, SinkPlan, Writer};
 use crate::Failure;
@@ -85,11 +83,6 @@ pub(crate) fn text_bytes(dim: usize) -> u64 {
     2 * (PORTION_BYTES + dim * VALUE_BYTES) as u64
 }
 
-fn push_string(out: &mut Vec<u8>, text: &str) {
-    // A string is always JSON.
-    out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
-}
-
 struct Lines {
     stream: Stream,
     text: Vec<u8>,
@@ -98,58 +91,10 @@ struct Lines {
     payload: Vec<FieldRef>,
 }
 
-/// Whether a column is marked as texts that are JSON.
-fn is_json(field: &FieldRef) -> bool {
-    field.metadata().get("ARROW:extension:name").is_some_and(|name| name == "arrow.json")
-}
-
-/// What writes the values of a column.
-enum Encoder<'a> {
-    Json(&'a StringArray),
-    Other(NullableEncoder<'a>),
-}
-
-impl Encoder<'_> {
-    fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
-        match self {
-            Self::Json(texts) if texts.is_null(row) => out.extend_from_slice(b"null"),
-            Self::Json(texts) => push_json(out, texts.value(row)),
-            Self::Other(encoder) if encoder.is_null(row) => out.extend_from_slice(b"null"),
-            Self::Other(encoder) => encoder.encode(row, out),
-        }
-    }
-}
-
-/// Appends JSON as it is, in one line; as a string if it is none.
-fn push_json(out: &mut Vec<u8>, text: &str) {
-    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        // Line ends are white space there: in strings they are escaped.
-        Ok(_) => out.extend(text.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte })),
-        Err(_) => push_string(out, text),
-    }
-}
-
 impl OrderedWriter for Lines {
     fn append(&mut self, batch: &Batch) -> Result<(), Failure> {
-        let options = EncoderOptions::default().with_explicit_nulls(true);
         let columns = payload_columns(batch, self.payload.len())?;
-        let encoder = |(field, column): (_, _)| -> Result<(Vec<u8>, Encoder<'_>), Failure> {
-            let (field, column): (&FieldRef, &ArrayRef) = (field, column);
-            let mut key = b",".to_vec();
-            push_string(&mut key, field.name());
-            key.push(b':');
-            if is_json(field)
-                && let Some(texts) = column.as_string_opt::<i32>()
-            {
-                return Ok((key, Encoder::Json(texts)));
-            }
-            let encoder = make_encoder(field, column, &options).map_err(|e| {
-                Failure::failed(format!("column `{}` cannot be written as JSON: {e}", field.name()))
-                    .with_help("write it to a .parquet or .arrow file, which keep every type")
-            })?;
-            Ok((key, Encoder::Other(encoder)))
-        };
-        let mut encoders = self.payload.iter().zip(columns).map(encoder).collect::<Result<Vec<_>, _>>()?;
+        let mut columns = JsonColumns::new(&self.payload, columns)?;
         let mut number = zmij::Buffer::new();
         for (row, vector) in batch.vectors().enumerate() {
             let text = &mut self.text;
@@ -166,9 +111,9 @@ impl OrderedWriter for Lines {
                 text.extend_from_slice(number.format_finite(value).as_bytes());
             }
             text.push(b']');
-            for (key, encoder) in &mut encoders {
-                text.extend_from_slice(key);
-                encoder.encode(row, text);
+            for column in 0..columns.count() {
+                text.push(b',');
+                columns.put(column, row, text);
             }
             text.extend_from_slice(b"}\n");
             if text.len() >= PORTION_BYTES {

@@ -50,14 +50,17 @@ fn pipelines() {
         &["p.toml:4:1: there is no `type`", "type = \"hnsw\""],
     );
     case(&format!("{head}[[stage]]\nnorm = \"l2\"\n{sink}"), &["p.toml:4:1: there is no `type`"]);
-    case(&format!("{head}[sink]\ntype = \"hnsw\"\n"), &["p.toml:4:1: ", "missing field `path`"]);
-    case(&format!("version = 1\n[source]\ndim = 4\n{sink}"), &["p.toml:2:1: ", "missing field `path`"]);
-    case(&format!("{head}dim = \"4\"\n{sink}"), &["p.toml:4:7: invalid type", "string \"4\""]);
+    case(&format!("{head}[sink]\ntype = \"hnsw\"\n"), &["p.toml:4:1: ", "there is no `path`"]);
+    case(&format!("version = 1\n[source]\ndim = 4\n{sink}"), &["p.toml:2:1: ", "there is no `path`"]);
+    case(
+        &format!("{head}dim = \"4\"\n{sink}"),
+        &["p.toml:4:7: expected a whole number", "found the text \"4\""],
+    );
     case(&format!("{head}dim = 0\n{sink}"), &["p.toml:4:7: expected a dimension from 1 to 65536, found 0"]);
     case(&format!("{head}rows = \"a\"\n{sink}"), &["p.toml:4:8: expected rows such as `0..1000`, found `a`"]);
     case(&format!("{head}limit = -1\n{sink}"), &["p.toml:4:9: "]);
     case(&format!("{head}io = \"fast\"\n{sink}"), &["p.toml:4:6: ", "`fast`"]);
-    case(&format!("{head}{sink}m = 1.5\n"), &["p.toml:7:5: invalid type", "1.5"]);
+    case(&format!("{head}{sink}m = 1.5\n"), &["p.toml:7:5: expected a whole number", "1.5"]);
     case(&format!("{head}{sink}m = 1\n"), &["1", "2"]);
     case(&format!("{head}{sink}metric = \"manhattan\"\n"), &["p.toml:7:10: ", "found `manhattan`"]);
     case(&format!("{head}[[stage]]\ntype = \"normalize\"\nnorm = \"l3\"\n{sink}"), &["p.toml:6:8: ", "`l3`"]);
