@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::column_text::{described, listed, plain, type_name};
 use super::payload::{PayloadColumns, Wanted};
 use super::quoted;
-use crate::{DType, Error, IdType, Input, MAX_DIM};
+use crate::{Chosen, DType, Error, IdType, Input, MAX_DIM};
 
 /// Columns that are vectors by their name, where several could be. A name that ends in `_embedding` is one, too.
 const VECTOR_NAMES: [&str; 6] = ["vector", "emb", "embedding", "embeddings", "values", "openai"];
@@ -117,6 +117,8 @@ pub(super) struct Columns {
     pub(super) payload: Vec<usize>,
     /// What a person should hear.
     pub(super) notes: Vec<String>,
+    /// The columns of vectors and ids, with those that could be.
+    pub(super) chosen: Vec<Chosen>,
 }
 
 /// How columns are chosen: with vectors, or without.
@@ -170,9 +172,13 @@ impl Columns {
         let wanted = Wanted::of(options.payload.as_ref(), input);
         let taken = [root, id.as_ref().map(|(id, _)| id.root)];
         let payload = choose_payload(schema, wanted, taken, &mut notes)?;
+        let mut chosen = Vec::new();
+        chosen.extend(vector.as_ref().map(|vector| vector.chosen(schema, options)));
+        let read_ids = id.as_ref().filter(|_| input.own_ids);
+        chosen.extend(read_ids.map(|(id, _)| chosen_id(schema, id, root)));
         let id_type = id.as_ref().map_or(IdType::U64, |(_, kind)| *kind);
         let id = id.filter(|_| input.own_ids).map(|(path, _)| path);
-        Ok(Self { vector, id, id_type, payload, notes })
+        Ok(Self { vector, id, id_type, payload, notes, chosen })
     }
 
     /// What the ids are, if there are any.
@@ -264,6 +270,28 @@ fn choose_vector(schema: &Schema, options: &ColumnOptions) -> Result<VectorColum
     } else {
         error.with_help("vectors are columns of type list or fixed_size_list, of floats or integers")
     })
+}
+
+impl VectorColumn {
+    /// The column among all that could be.
+    fn chosen(&self, schema: &Schema, options: &ColumnOptions) -> Chosen {
+        let all = candidates(schema, options.dtype.map(DType::from)).unwrap_or_default();
+        let others = all.iter().filter(|other| other.path != self.path).map(|other| other.path.name());
+        Chosen { option: "vector_column", value: self.path.name(), others: others.collect() }
+    }
+}
+
+/// The column of ids among all that could be by their names.
+fn chosen_id(schema: &Schema, id: &ColumnPath, vector: Option<usize>) -> Chosen {
+    let fields = schema
+        .fields()
+        .iter()
+        .enumerate()
+        .filter(|(root, _)| ![Some(id.root), vector].contains(&Some(*root)));
+    let others = fields
+        .filter(|(_, field)| ID_NAMES.contains(&field.name().as_str()) && id_type(field, false).is_some())
+        .map(|(_, field)| field.name().clone());
+    Chosen { option: "id_column", value: id.name(), others: others.collect() }
 }
 
 fn is_vector_name(name: &str) -> bool {
