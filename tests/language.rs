@@ -228,7 +228,19 @@ fn the_schema_takes_what_the_program_takes() {
 #[test]
 fn completions_and_manual_know_every_command() {
     let dir = Dir::new();
-    let commands = ["build-index", "convert", "run", "query", "info", "plugins", "validate", "schema"];
+    let commands = [
+        "build-index",
+        "convert",
+        "guess",
+        "new",
+        "run",
+        "query",
+        "info",
+        "verify",
+        "plugins",
+        "validate",
+        "schema",
+    ];
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = dir.ok(&format!("completions {shell}"));
         let text = output.text();

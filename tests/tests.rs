@@ -12,10 +12,12 @@ mod determinism;
 mod examples;
 #[cfg(unix)]
 mod exec;
+mod guess;
 mod language;
 mod layering;
 #[cfg(target_os = "linux")]
 mod memory;
+mod new;
 mod odd_input;
 mod packed;
 mod plugin_crate;
@@ -24,4 +26,5 @@ mod regression;
 mod several;
 mod stages;
 mod util;
+mod verify;
 mod writers;

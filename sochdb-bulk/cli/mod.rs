@@ -3,12 +3,18 @@
 mod build_index;
 mod convert;
 mod generate;
+mod guess;
 mod info;
+mod new;
+mod options;
+mod pipeline_file;
 mod plugins;
 mod query;
 mod run;
 mod shared;
+mod sources;
 mod validate;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -40,8 +46,11 @@ Examples:
   sochdb-bulk query --index index.hnsw --query queries.npy --k 10
   sochdb-bulk info --index index.hnsw
   sochdb-bulk convert --input embeddings.npy --output embeddings.f32 --to-format raw_f32
+  sochdb-bulk guess embeddings.bin --output pipeline.toml
+  sochdb-bulk new parquet/filter/hnsw
   sochdb-bulk run pipeline.toml
   sochdb-bulk validate pipeline.toml
+  sochdb-bulk verify embeddings.npy embeddings.f32
   sochdb-bulk plugins show npy
 
 Results go to standard output, everything else to standard error.
@@ -51,9 +60,12 @@ Exit codes: 0 done, 1 the work failed, 2 refused before it began, 130 or 143 sto
 enum Command {
     BuildIndex(build_index::Args),
     Convert(convert::Args),
+    Guess(guess::Args),
+    New(new::Args),
     Run(run::Args),
     Query(query::Args),
     Info(info::Args),
+    Verify(verify::Args),
     Plugins(plugins::Args),
     Validate(validate::Args),
     Schema(generate::SchemaArgs),
@@ -74,9 +86,12 @@ pub fn main() -> ExitCode {
     let done = check_registries().and_then(|()| match cli.command {
         Command::BuildIndex(args) => build_index::execute(args, verbosity),
         Command::Convert(args) => convert::execute(args, verbosity),
+        Command::Guess(args) => guess::execute(args, verbosity),
+        Command::New(args) => new::execute(&args, verbosity),
         Command::Run(args) => run::execute(args, verbosity),
         Command::Query(args) => query::execute(args, verbosity),
         Command::Info(args) => info::execute(args),
+        Command::Verify(args) => verify::execute(&args, verbosity),
         Command::Plugins(args) => plugins::execute(args),
         Command::Validate(args) => validate::execute(&args),
         Command::Schema(generate::SchemaArgs {}) => generate::print_schema(),

@@ -16,7 +16,7 @@ use crate::pipeline::{Cancel, IfExists, MAX_THREADS, Monitoring, Pipeline, Repor
 use crate::stages::Dropped;
 
 /// The format that runs a program.
-const EXEC: &str = "exec";
+pub(super) const EXEC: &str = "exec";
 
 /// What to read.
 #[derive(Debug, clap::Args)]
