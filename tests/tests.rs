@@ -12,12 +12,14 @@ mod determinism;
 mod examples;
 #[cfg(unix)]
 mod exec;
+mod guess;
 mod inspect;
 mod language;
 mod layering;
 #[cfg(target_os = "linux")]
 mod memory;
 mod mistakes;
+mod new;
 mod odd_input;
 mod packed;
 mod plugin_crate;
@@ -26,4 +28,5 @@ mod regression;
 mod several;
 mod stages;
 mod util;
+mod verify;
 mod writers;

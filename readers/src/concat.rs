@@ -8,7 +8,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 
 use crate::parked::Parked;
 use crate::parts::Parts;
-use crate::{Dataset, DatasetInfo, Error, IdType, Rows, Topic};
+use crate::{Chosen, Dataset, DatasetInfo, Error, IdType, Rows, Topic};
 
 /// So many parts stay open. Where there are more, each is closed after a look at it and opened again for its rows.
 const MAX_OPEN: usize = 128;
@@ -157,6 +157,9 @@ fn join(all: &mut DatasetInfo, part: &DatasetInfo) -> Result<(), Error> {
         };
         return Err(refused.about(Topic::Ids));
     }
+    // What is not so in all of them cannot be said once for all.
+    let is_same = |one: &Chosen, other: &Chosen| (one.option, &one.value) == (other.option, &other.value);
+    all.chosen.retain(|one| part.chosen.iter().any(|other| is_same(one, other)));
     all.payload = same_payload(all.payload.as_ref(), part.payload.as_ref(), &first)?;
     if part.format != all.format {
         all.format = MIXED;

@@ -58,12 +58,25 @@ pub struct DatasetInfo {
     pub ids: Option<IdType>,
     /// The further columns that its batches carry, if any: the schema of [`Batch::payload`].
     pub payload: Option<SchemaRef>,
+    /// What the format settled on where its options may say otherwise, or was told: which column, array or tensor.
+    pub chosen: Vec<Chosen>,
     /// Every file that was or will be read: first that of the vectors, then what lies beside it. None of them may be an output.
     pub files: Vec<PathBuf>,
     /// The size of the file or files.
     pub size_bytes: u64,
     /// Things a person should hear once: trailing bytes, rounding, a sidecar that was used.
     pub notes: Vec<String>,
+}
+
+/// A part of a file that was taken for the vectors or for the ids, where it could have been another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// The option of `[source]` that says it, such as `vector_column`.
+    pub option: &'static str,
+    /// The value of the option with which the file is read just so.
+    pub value: String,
+    /// Values that would be possible as well, as far as the format has looked.
+    pub others: Vec<String>,
 }
 
 /// Which rows to deliver, and in batches of which size.

@@ -52,7 +52,7 @@ mod zip_rows;
 
 pub use batch::{Batch, IdType, Ids, Origin};
 pub use concat::{Concat, Opener};
-pub use dataset::{Batches, Dataset, DatasetInfo, Matrix, Piece, Rows, Scan};
+pub use dataset::{Batches, Chosen, Dataset, DatasetInfo, Matrix, Piece, Rows, Scan};
 pub use dtype::{ByteOrder, DType, Unrepresentable, widen};
 pub use error::{Error, ErrorKind, Position, Topic};
 pub use files::files_called;
@@ -61,6 +61,7 @@ pub use metric::{Metric, UnknownMetric};
 pub use pool::BufferPool;
 pub use probe::{Detected, Probe, Score, check_named, detect, other_build};
 pub use program::{Program, Surroundings};
+pub use rows_of::Portions;
 pub use source::{Io, Source};
 pub use unpack::Unpacked;
 pub use zip_rows::Zip;

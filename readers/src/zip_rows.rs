@@ -8,9 +8,9 @@ use arrow_schema::{Schema, SchemaRef};
 
 use crate::concat::name_of;
 use crate::formats::quoted;
-use crate::rows_of::rows_of;
 use crate::{
-    Batch, Batches, BufferPool, Dataset, DatasetInfo, Error, Matrix, Piece, Position, Rows, Scan, Topic,
+    Batch, Batches, BufferPool, Dataset, DatasetInfo, Error, Matrix, Piece, Portions, Position, Rows, Scan,
+    Topic,
 };
 
 /// The vectors of one dataset with the ids and further columns of another, row by row: the first row of the one belongs to
@@ -59,6 +59,8 @@ impl Zip {
         info.files.extend(right.files.iter().cloned());
         info.size_bytes = info.size_bytes.saturating_add(right.size_bytes);
         info.notes.clear();
+        // Those of the columns are options of another table.
+        info.chosen.retain(|one| right.ids.is_none() || one.option != "id_column");
         let rows = info.rows.exact().unwrap_or_default();
         let all = Scan { rows: 0..rows, batch_rows: 1000 };
         let by_columns = columns.pieces(&all).len() <= vectors.pieces(&all).len();
@@ -136,8 +138,7 @@ impl Dataset for Zip {
             return Err(Error::request(message).in_file(name_of(&self.info)));
         }
         let scan = Scan { rows: piece.rows.clone(), batch_rows: scan.batch_rows };
-        let side =
-            |dataset: &'a dyn Dataset| Side { batches: rows_of(dataset, scan.clone(), pool), rest: None };
+        let side = |dataset: &'a dyn Dataset| Portions::of(dataset, scan.clone(), pool);
         let [mut vectors, mut columns] = self.sides().map(side);
         let mut next = piece.rows.start;
         let mut failed = false;
@@ -188,34 +189,5 @@ impl Zip {
             .in_file(together(short))
             .at(Position::Row(row))
             .with_help("vectors and columns must be of the same rows in the same order")
-    }
-}
-
-/// One side on its way: batches, and what is left of the last one.
-struct Side<'a> {
-    batches: Batches<'a>,
-    rest: Option<Batch>,
-}
-
-impl Side<'_> {
-    /// How many rows wait at least; 0 at the end.
-    fn waiting(&mut self) -> Result<usize, Error> {
-        while self.rest.as_ref().is_none_or(|rest| rest.rows() == 0) {
-            match self.batches.next() {
-                Some(batch) => self.rest = Some(batch?),
-                None => return Ok(0),
-            }
-        }
-        Ok(self.rest.as_ref().map_or(0, Batch::rows))
-    }
-
-    /// The next `rows` rows, which wait.
-    fn take(&mut self, rows: usize) -> Option<Batch> {
-        let batch = self.rest.take()?;
-        if batch.rows() == rows {
-            return Some(batch);
-        }
-        self.rest = Some(batch.clone().slice(rows..batch.rows()));
-        Some(batch.slice(0..rows))
     }
 }

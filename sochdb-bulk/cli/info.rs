@@ -70,6 +70,16 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
     }
 }
 
+/// Fails if a file is an index where vectors are wanted.
+pub(super) fn refuse_index(path: &Path) -> Result<(), Failure> {
+    match read_header(path) {
+        // What cannot be read is for the readers to say.
+        Err(OpenError::Io(_) | OpenError::NotAnIndex) => Ok(()),
+        _ => Err(Failure::refused(format!("{}: expected a file of vectors, found an index", path.display()))
+            .with_help("an index is no source: name the file of vectors that it was built from")),
+    }
+}
+
 fn as_text(path: &Path, header: &Header, recipe: &str) -> String {
     let params = &header.params;
     let effective: Vec<_> =

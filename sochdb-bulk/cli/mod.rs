@@ -4,16 +4,22 @@ mod build_index;
 mod convert;
 mod explain;
 mod generate;
+mod guess;
 mod info;
 mod inspect;
 mod looking;
+mod new;
+mod options;
+mod pipeline_file;
 mod plan;
 mod plugins;
 mod preview;
 mod query;
 mod run;
 mod shared;
+mod sources;
 mod validate;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -60,9 +66,12 @@ Examples:
   sochdb-bulk convert --input embeddings.npy --output embeddings.f32 --to-format raw_f32
   sochdb-bulk inspect embeddings.npy
   sochdb-bulk preview embeddings.parquet
+  sochdb-bulk guess embeddings.bin --output pipeline.toml
+  sochdb-bulk new parquet/filter/hnsw
   sochdb-bulk run pipeline.toml
   sochdb-bulk plan pipeline.toml
   sochdb-bulk validate pipeline.toml
+  sochdb-bulk verify embeddings.npy embeddings.f32
   sochdb-bulk plugins show npy
   sochdb-bulk explain E0103
 
@@ -73,11 +82,14 @@ Exit codes: 0 done, 1 the work failed, 2 refused before it began, 130 or 143 sto
 enum Command {
     BuildIndex(build_index::Args),
     Convert(convert::Args),
+    Guess(guess::Args),
+    New(new::Args),
     Run(run::Args),
     Query(query::Args),
     Info(info::Args),
     Inspect(inspect::Args),
     Preview(preview::Args),
+    Verify(verify::Args),
     Plugins(plugins::Args),
     Validate(validate::Args),
     Plan(plan::Args),
@@ -104,11 +116,14 @@ pub fn main() -> ExitCode {
     let done = check_registries().and_then(|()| match cli.command {
         Command::BuildIndex(args) => build_index::execute(args, verbosity),
         Command::Convert(args) => convert::execute(args, verbosity),
+        Command::Guess(args) => guess::execute(args, verbosity),
+        Command::New(args) => new::execute(&args, verbosity),
         Command::Run(args) => run::execute(args, verbosity),
         Command::Query(args) => query::execute(args, verbosity),
         Command::Info(args) => info::execute(args),
         Command::Inspect(args) => inspect::execute(&args, verbosity),
         Command::Preview(args) => preview::execute(&args, verbosity),
+        Command::Verify(args) => verify::execute(&args, verbosity),
         Command::Plugins(args) => plugins::execute(args),
         Command::Validate(args) => validate::execute(&args),
         Command::Plan(args) => plan::execute(&args),

@@ -2,8 +2,9 @@
 
 use readers::FormatDescriptor;
 use schemars::{Schema, SchemaGenerator};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::options::{Described, options_of};
 use crate::output::stdout;
 use crate::pipeline::{SOURCE_OPTIONS, did_you_mean};
 use crate::sinks::{self, SinkDescriptor};
@@ -157,32 +158,16 @@ impl Plugin {
 
     fn with_options(&self) -> Value {
         let mut document = self.as_json();
-        let (about, options) = self.options();
+        let (about, options) = options_of(self.schema);
         document["description"] = about.into();
         document["example"] = self.example.into();
         document["options"] = options.iter().map(Described::as_json).collect();
         document
     }
 
-    /// What the plugin is, and its options, out of the JSON schema of its options.
-    fn options(&self) -> (String, Vec<Described>) {
-        let mut generator = SchemaGenerator::default();
-        let schema = (self.schema)(&mut generator).to_value();
-        let definitions = generator.take_definitions(true);
-        let required: Vec<&str> =
-            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let mut options: Vec<_> = (schema["properties"].as_object().into_iter().flatten())
-            .map(|(name, property)| {
-                Described::of(name, property, &definitions, required.contains(&name.as_str()))
-            })
-            .collect();
-        options.sort_by_key(|option| !option.required);
-        (prose(&schema), options)
-    }
-
     /// All of it, for people.
     fn document(&self) -> String {
-        let (about, options) = self.options();
+        let (about, options) = options_of(self.schema);
         let mut text = format!("{} `{}`: {}\n\n", self.kind, self.name, self.summary);
         if !about.is_empty() {
             text += &format!("{about}\n\n");
@@ -211,98 +196,4 @@ impl Plugin {
 
 fn dotted(extensions: &[&str]) -> String {
     extensions.iter().map(|extension| format!(".{extension}")).collect::<Vec<_>>().join(" ")
-}
-
-/// An option as its schema describes it.
-struct Described {
-    name: String,
-    r#type: String,
-    /// The words it may be, each with its meaning.
-    values: Vec<(String, String)>,
-    default: Option<Value>,
-    required: bool,
-    about: String,
-}
-
-impl Described {
-    fn of(name: &str, property: &Value, definitions: &Map<String, Value>, required: bool) -> Self {
-        let resolved = resolve(property, definitions);
-        let own = prose(property);
-        let values = words(resolved, definitions);
-        let r#type = type_of(property, definitions);
-        let default = property.get("default").filter(|default| !default.is_null()).cloned();
-        let about = if own.is_empty() { prose(resolved) } else { own };
-        Self { name: name.to_owned(), r#type, values, default, required, about }
-    }
-
-    fn as_json(&self) -> Value {
-        json!({
-            "name": self.name,
-            "type": self.r#type,
-            "values": self.values.iter().map(|(word, _)| word.as_str()).collect::<Vec<_>>(),
-            "default": self.default,
-            "required": self.required,
-            "description": self.about,
-        })
-    }
-
-    fn text(&self) -> String {
-        let given = match &self.default {
-            _ if self.required => ", required".to_owned(),
-            Some(default) => format!(", default {default}"),
-            None => String::new(),
-        };
-        let mut text = format!("  {} ({}{given})\n", self.name, self.r#type);
-        text.extend(self.about.lines().map(|line| format!("      {line}\n")));
-        for (word, meaning) in &self.values {
-            let meaning = if meaning.is_empty() { String::new() } else { format!(": {meaning}") };
-            text += &format!("      \"{word}\"{meaning}\n");
-        }
-        text
-    }
-}
-
-/// The text of a schema, its lines put together.
-fn prose(schema: &Value) -> String {
-    let text = schema["description"].as_str().unwrap_or_default();
-    let paragraphs = text.split("\n\n").map(|paragraph| paragraph.lines().collect::<Vec<_>>().join(" "));
-    paragraphs.collect::<Vec<_>>().join("\n")
-}
-
-/// A schema that is another's name or that or null: the other.
-fn resolve<'a>(schema: &'a Value, definitions: &'a Map<String, Value>) -> &'a Value {
-    if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
-        return definitions.get(name).unwrap_or(schema);
-    }
-    let or_null = schema["anyOf"].as_array().into_iter().flatten().find(|one| one["type"] != "null");
-    or_null.map_or(schema, |one| resolve(one, definitions))
-}
-
-/// The words that an option may be.
-fn words(schema: &Value, definitions: &Map<String, Value>) -> Vec<(String, String)> {
-    if schema["type"] == "array" {
-        return words(resolve(&schema["items"], definitions), definitions);
-    }
-    let plain = schema["enum"].as_array().into_iter().flatten();
-    let plain = plain.filter_map(|word| Some((word.as_str()?.to_owned(), String::new())));
-    let described =
-        schema["oneOf"].as_array().into_iter().flatten().flat_map(|one| match one["const"].as_str() {
-            Some(word) => vec![(word.to_owned(), prose(one))],
-            None => words(one, definitions),
-        });
-    plain.chain(described).collect()
-}
-
-fn type_of(schema: &Value, definitions: &Map<String, Value>) -> String {
-    let resolved = resolve(schema, definitions);
-    let kind = match &resolved["type"] {
-        Value::Array(kinds) => kinds.iter().find(|kind| *kind != "null"),
-        kind => Some(kind),
-    };
-    match kind.and_then(Value::as_str) {
-        Some("array") => format!("list of {}", type_of(&resolved["items"], definitions)),
-        Some(kind) => kind.to_owned(),
-        None if !words(resolved, definitions).is_empty() => "string".to_owned(),
-        None => "value".to_owned(),
-    }
 }

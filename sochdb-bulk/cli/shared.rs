@@ -19,7 +19,7 @@ use crate::stages::Dropped;
 use crate::{Code, Failure};
 
 /// The format that runs a program.
-const EXEC: &str = "exec";
+pub(super) const EXEC: &str = "exec";
 
 /// What to read.
 #[derive(Debug, clap::Args)]

@@ -226,6 +226,7 @@ mod tests {
                 payload: None,
                 files: Vec::new(),
                 size_bytes: 4000,
+                chosen: Vec::new(),
                 notes: Vec::new(),
             };
             Self { info, fails_at: None, panics_at: None }

@@ -319,6 +319,7 @@ fn info(rows: usize, dim: usize) -> DatasetInfo {
         payload: None,
         files: Vec::new(),
         size_bytes: 0,
+        chosen: Vec::new(),
         notes: Vec::new(),
     }
 }

@@ -6,7 +6,7 @@ use super::column_text::{plain, type_name};
 use super::columns::{ColumnOptions, ColumnPath, find};
 use super::payload::Wanted;
 use super::quoted;
-use crate::{Error, IdType};
+use crate::{Chosen, Error, IdType};
 
 /// Columns that are ids by their name.
 const ID_NAMES: [&str; 6] = ["id", "_id", "ids", "uuid", "docid", "key"];
@@ -33,6 +33,19 @@ fn is_text(kind: &DataType) -> bool {
 /// Whether a column of 16 bytes is marked as UUIDs.
 fn is_uuid(field: &Field) -> bool {
     field.metadata().get(UUID_MARK.0).is_some_and(|name| name == UUID_MARK.1)
+}
+
+/// The column of ids among all that could be by their names.
+pub(super) fn chosen_id(schema: &Schema, id: &ColumnPath, vector: Option<usize>) -> Chosen {
+    let fields = schema
+        .fields()
+        .iter()
+        .enumerate()
+        .filter(|(root, _)| ![Some(id.root), vector].contains(&Some(*root)));
+    let others = fields
+        .filter(|(_, field)| ID_NAMES.contains(&field.name().as_str()) && id_type(field, false).is_some())
+        .map(|(_, field)| field.name().clone());
+    Chosen { option: "id_column", value: id.name(), others: others.collect() }
 }
 
 /// The column of ids that was named, or the only one that could be meant, if there is one. `vector` is the top-level column

@@ -5,7 +5,7 @@ use arrow_schema::{DataType, Field, Schema};
 use super::column_text::{described, listed, type_name};
 use super::columns::{ColumnOptions, ColumnPath, find};
 use super::quoted;
-use crate::{DType, Error, MAX_DIM};
+use crate::{Chosen, DType, Error, MAX_DIM};
 
 /// Columns that are vectors by their name, where several could be. A name that ends in `_embedding` is one, too.
 const VECTOR_NAMES: [&str; 6] = ["vector", "emb", "embedding", "embeddings", "values", "openai"];
@@ -33,6 +33,15 @@ pub(super) struct VectorColumn {
     pub(super) dtype: DType,
     /// Values a row, where the type says it.
     pub(super) dim: Option<usize>,
+}
+
+impl VectorColumn {
+    /// The column among all that could be.
+    pub(super) fn chosen(&self, schema: &Schema, options: &ColumnOptions) -> Chosen {
+        let all = candidates(schema, options.dtype.map(DType::from)).unwrap_or_default();
+        let others = all.iter().filter(|other| other.path != self.path).map(|other| other.path.name());
+        Chosen { option: "vector_column", value: self.path.name(), others: others.collect() }
+    }
 }
 
 /// The column that was named, or the only one that could be meant.

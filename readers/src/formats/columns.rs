@@ -4,12 +4,12 @@ use arrow_schema::{DataType, Field, FieldRef, Schema};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::column_others::{choose_id, choose_payload};
+use super::column_others::{choose_id, choose_payload, chosen_id};
 use super::column_text::{described, plain};
 use super::column_vectors::{VectorColumn, choose_vector};
 use super::payload::{PayloadColumns, Wanted};
 use super::quoted;
-use crate::{DType, Error, IdType, Input};
+use crate::{Chosen, DType, Error, IdType, Input};
 
 /// Which columns to read.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -85,6 +85,8 @@ pub(super) struct Columns {
     pub(super) payload: Vec<usize>,
     /// What a person should hear.
     pub(super) notes: Vec<String>,
+    /// The columns of vectors and ids, with those that could be.
+    pub(super) chosen: Vec<Chosen>,
 }
 
 /// How columns are chosen: with vectors, or without.
@@ -138,9 +140,13 @@ impl Columns {
         let wanted = Wanted::of(options.payload.as_ref(), input);
         let taken = [root, id.as_ref().map(|(id, _)| id.root)];
         let payload = choose_payload(schema, wanted, taken, &mut notes)?;
+        let mut chosen = Vec::new();
+        chosen.extend(vector.as_ref().map(|vector| vector.chosen(schema, options)));
+        let read_ids = id.as_ref().filter(|_| input.own_ids);
+        chosen.extend(read_ids.map(|(id, _)| chosen_id(schema, id, root)));
         let id_type = id.as_ref().map_or(IdType::U64, |(_, kind)| *kind);
         let id = id.filter(|_| input.own_ids).map(|(path, _)| path);
-        Ok(Self { vector, id, id_type, payload, notes })
+        Ok(Self { vector, id, id_type, payload, notes, chosen })
     }
 
     /// What the ids are, if there are any.

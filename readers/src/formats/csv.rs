@@ -89,6 +89,7 @@ impl Format for Csv {
             payload: columns.payload.as_ref().map(|payload| payload.schema()),
             files: vec![input.path.clone()],
             size_bytes: found.len_bytes(),
+            chosen: columns.chosen.clone(),
             notes,
         };
         let parser = move || Parser::new(&columns, delimiter);

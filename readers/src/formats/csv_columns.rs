@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::csv::Csv;
 use super::csv_records::is_list;
 use super::payload::{Payload, Wanted};
-use super::row_ids::well_known;
+use super::row_ids::{WELL_KNOWN, well_known};
 use super::text::is_well_known;
 use super::{number, quoted};
-use crate::{Error, IdType, Position};
+use crate::{Chosen, Error, IdType, Position};
 
 /// What a column is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +33,14 @@ pub(super) struct Columns {
     /// The names of the further columns.
     pub(super) further: Vec<String>,
     pub(super) payload: Option<Arc<Payload>>,
+    /// The columns of the vector and of the ids, where an option can name them.
+    pub(super) chosen: Vec<Chosen>,
 }
 
 impl Columns {
     fn new(roles: Vec<Role>, header: bool) -> Self {
-        Self { roles, header, id_type: IdType::U64, further: Vec::new(), payload: None }
+        let (further, chosen) = (Vec::new(), Vec::new());
+        Self { roles, header, id_type: IdType::U64, further, payload: None, chosen }
     }
 
     /// What the ids are, if there are any.
@@ -76,7 +79,8 @@ impl Columns {
         if let Some(column) = id.column.filter(|_| id.is_used) {
             roles[column] = Role::Id;
         }
-        let mut columns = Self::new(roles, header);
+        let chosen = table.chosen(&roles);
+        let mut columns = Self { chosen, ..Self::new(roles, header) };
         columns.add_further(&names, id.column, wanted, notes)?;
         Ok(columns)
     }
@@ -158,6 +162,41 @@ struct Table<'t> {
 impl Table<'_> {
     fn position(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|other| other == name)
+    }
+
+    /// The columns by the names that would be options. Columns of single values have one name if they are numbered alike.
+    fn chosen(&self, roles: &[Role]) -> Vec<Chosen> {
+        let is_id_name = |name: &str| WELL_KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let mut chosen = Vec::new();
+        let (mut others, mut ids) = (Vec::new(), Vec::new());
+        for (at, name) in self.names.iter().enumerate() {
+            match roles[at] {
+                Role::List | Role::Id | Role::Value(_) => {}
+                _ if is_list(&self.row[at]) => others.push(name.clone()),
+                _ if is_id_name(name) && !self.row[at].is_empty() => ids.push(name.clone()),
+                _ => {}
+            }
+        }
+        let values: Vec<usize> =
+            (0..roles.len()).filter(|&at| matches!(roles[at], Role::Value(_) | Role::List)).collect();
+        let id = roles.iter().position(|&role| role == Role::Id);
+        let name = match values.as_slice() {
+            &[only] => Some(self.names[only].clone()),
+            &[first, ..] => {
+                numbered_name(&self.names[first]).map(|(stem, _)| stem.to_owned()).filter(|stem| {
+                    self.position(stem).is_none()
+                        && self.numbered(stem, id).is_some_and(|group| group.len() == values.len())
+                })
+            }
+            [] => None,
+        };
+        if let Some(value) = name.filter(|name| !name.is_empty()) {
+            chosen.push(Chosen { option: "vector_column", value, others });
+        }
+        if let Some(id) = id {
+            chosen.push(Chosen { option: "id_column", value: self.names[id].clone(), others: ids });
+        }
+        chosen
     }
 
     fn names_for_help(&self) -> String {

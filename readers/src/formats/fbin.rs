@@ -143,6 +143,7 @@ fn open_bin(
         payload: None,
         files: vec![input.path.clone()],
         size_bytes: len,
+        chosen: Vec::new(),
         notes: note.into_iter().collect(),
     };
     let order = ByteOrder::Little;

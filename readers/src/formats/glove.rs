@@ -72,6 +72,7 @@ impl Format for Glove {
             payload: self.words.schema(ids),
             files: vec![input.path.clone()],
             size_bytes: found.len_bytes(),
+            chosen: Vec::new(),
             notes,
         };
         let rows = info.clone();

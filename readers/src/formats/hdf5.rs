@@ -18,8 +18,8 @@ use super::hdf5_table::{Kept, Place, Table, WHAT, number, undecodable};
 use super::ids::integer;
 use super::quoted;
 use crate::{
-    Batches, BufferPool, ByteOrder, DType, Dataset, DatasetInfo, Error, Format, IdType, Ids, Input, MAX_DIM,
-    Matrix, Metric, Piece, Position, Probe, Rows, Scan, Score, Source, widen,
+    Batches, BufferPool, ByteOrder, Chosen, DType, Dataset, DatasetInfo, Error, Format, IdType, Ids, Input,
+    MAX_DIM, Matrix, Metric, Piece, Position, Probe, Rows, Scan, Score, Source, widen,
 };
 
 /// HDF5 files: one row of a dataset of two dimensions is one vector. What lies in one piece is used in place, chunks (gzip,
@@ -78,7 +78,7 @@ impl Format for Hdf5 {
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
         let source = Arc::new(input.source()?);
         let found = contained(WHAT, || self.find(&source, input))?;
-        let Found { vectors, ids, metric, notes, name } = found;
+        let Found { vectors, ids, metric, notes, name, chosen } = found;
         let at = |error: Error| error.at(Position::Part(format!("dataset {}", quoted(&name))));
         let dim = usize::try_from(vectors.dim).ok().filter(|dim| (1..=MAX_DIM).contains(dim));
         let Some(dim) = dim else {
@@ -99,6 +99,7 @@ impl Format for Hdf5 {
             payload: None,
             files: vec![input.path.clone()],
             size_bytes: source.len_bytes(),
+            chosen,
             notes,
         };
         let dense = match vectors.place {
@@ -120,6 +121,7 @@ struct Found {
     ids: Option<Table>,
     metric: Option<Metric>,
     notes: Vec<String>,
+    chosen: Vec<Chosen>,
 }
 
 /// A dataset by its path.
@@ -203,9 +205,17 @@ impl Hdf5 {
             notes.push("f64 values are rounded to f32".to_owned());
         }
         let ids = if input.own_ids { self.ids(&all, chosen, vectors.rows, &mut notes)? } else { None };
+        let others = all.iter().filter(|other| other.name != chosen.name && other.is_matrix());
+        let others = others.take(SHOWN).map(|other| other.name.clone()).collect();
+        let mut taken = vec![Chosen { option: "dataset", value: chosen.name.clone(), others }];
+        taken.extend(ids.map(|ids| Chosen {
+            option: "ids_dataset",
+            value: ids.name.clone(),
+            others: Vec::new(),
+        }));
         let ids = ids.map(|ids| ids.table(&file, len)).transpose()?;
         let metric = metric(&root, &mut notes);
-        Ok(Found { name: chosen.name.clone(), vectors, ids, metric, notes })
+        Ok(Found { name: chosen.name.clone(), vectors, ids, metric, notes, chosen: taken })
     }
 
     /// The dataset of ids, if there is one.

@@ -98,6 +98,7 @@ impl IpcDataset {
             payload,
             files: vec![input.path.clone()],
             size_bytes: source.len_bytes(),
+            chosen: converter.columns.chosen.clone(),
             notes,
         };
         let mut dataset =

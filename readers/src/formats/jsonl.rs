@@ -77,6 +77,7 @@ impl Format for JsonLines {
                 (Arc::unwrap_or_clone(columns), text::check_dim(input, dim)?, notes)
             }
         };
+        let chosen = columns.chosen.clone();
         let info = DatasetInfo {
             format: Self::NAME,
             rows: Rows::Exact(found.count()),
@@ -87,6 +88,7 @@ impl Format for JsonLines {
             payload: columns.payload.as_ref().map(|payload| payload.schema()),
             files: vec![input.path.clone()],
             size_bytes: found.len_bytes(),
+            chosen,
             notes,
         };
         let columns = Arc::new(columns);

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use super::json::{Cursor, base64_values, path_text};
 use super::jsonl::JsonLines;
 use super::payload::{self, Payload, Wanted};
-use super::row_ids::{IdSurvey, well_known};
+use super::row_ids::{IdSurvey, WELL_KNOWN, well_known};
 use super::text::is_well_known;
-use crate::{Error, IdType, Input, Position};
+use crate::{Chosen, Error, IdType, Input, Position};
 
 /// How far down arrays of numbers are looked for, to name them.
 const MAX_DEPTH: usize = 8;
+
+/// How many keys are named that could be the vector.
+const MAX_OTHERS: usize = 16;
 
 /// Where a line has what is wanted: keys, and positions in arrays.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +24,8 @@ pub(super) struct Columns {
     pub(super) id: Option<(Vec<Vec<u8>>, IdType)>,
     /// Keys of the lines themselves.
     pub(super) payload: Option<Arc<Payload>>,
+    /// Where vector and id are, as options would say it.
+    pub(super) chosen: Vec<Chosen>,
 }
 
 /// Looks at every line once, as far as something about it must be known before the first batch.
@@ -204,9 +209,34 @@ fn choose(
         }
     }
     wanted.note_left_out(others.into_iter(), &mut notes);
+    let chosen = chosen(&seen, &vector, id.as_deref().filter(|_| own_ids));
     // What kind of ids they are, all lines together say.
     let id = id.map(|path| (path, IdType::U64));
-    Ok((Columns { vector, id, payload: None }, notes))
+    Ok((Columns { vector, id, payload: None, chosen }, notes))
+}
+
+/// The keys of vector and id among all that could be. One that is no UTF-8 has no name.
+fn chosen(seen: &[Seen], vector: &[Vec<u8>], id: Option<&[Vec<u8>]>) -> Vec<Chosen> {
+    let name = |path: &[Vec<u8>]| String::from_utf8(path.join(&b'.')).ok();
+    let others = |taken: &[Vec<u8>], is_meant: &dyn Fn(&Seen) -> bool| {
+        let others = seen.iter().filter(|seen| seen.path != taken && is_meant(seen));
+        others.filter_map(|seen| name(&seen.path)).take(MAX_OTHERS).collect()
+    };
+    let is_id = |seen: &Seen| {
+        let named =
+            |path: &[Vec<u8>]| matches!(path, [key] if WELL_KNOWN.iter().any(|id| id.as_bytes() == key));
+        seen.kind.is_id() && named(&seen.path)
+    };
+    let vectors = name(vector).map(|value| Chosen {
+        option: "vector_column",
+        value,
+        others: others(vector, &|seen| seen.kind == Kind::Numbers),
+    });
+    let ids = id.and_then(|id| {
+        let others = others(id, &is_id);
+        name(id).map(|value| Chosen { option: "id_column", value, others })
+    });
+    vectors.into_iter().chain(ids).collect()
 }
 
 fn choose_id(

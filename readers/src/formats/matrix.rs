@@ -79,6 +79,7 @@ impl MatrixFile {
             payload: None,
             files: vec![input.path.clone()],
             size_bytes: len,
+            chosen: Vec::new(),
             notes,
         };
         let layout = Layout { offset: offset_bytes, rows, dim, dtype, order, by_column: false };

@@ -56,6 +56,7 @@ impl Format for Npy {
             payload: None,
             files: vec![input.path.clone()],
             size_bytes: source.len_bytes(),
+            chosen: Vec::new(),
             notes,
         };
         Ok(Box::new(DenseDataset { info, dense: Dense::new(source, layout) }))

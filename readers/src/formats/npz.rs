@@ -12,8 +12,8 @@ use super::npy_type::{self, VoidType};
 use super::quoted;
 use super::zip::{self, Member, Method};
 use crate::{
-    Batches, BufferPool, DType, Dataset, DatasetInfo, Error, Format, Input, Matrix, Piece, Probe, Rows, Scan,
-    Score, Source,
+    Batches, BufferPool, Chosen, DType, Dataset, DatasetInfo, Error, Format, Input, Matrix, Piece, Probe,
+    Rows, Scan, Score, Source,
 };
 
 /// Archives of numpy arrays: `np.savez` and `np.savez_compressed`. One row of an array of two dimensions is one vector.
@@ -71,6 +71,10 @@ impl Format for Npz {
             let expected = format!("{} bytes, up to the end of the array", member.size - spare);
             return Err(within(Error::expected(expected, member.size)));
         }
+        // Where there is one array only, any name would do.
+        let others = arrays.0.iter().filter(|other| other.name != member.name);
+        let others: Vec<String> = others.take(SHOWN).map(|other| name(other).to_owned()).collect();
+        let chosen = Chosen { option: "array", value: name(member).to_owned(), others };
         let mut notes = Vec::new();
         if arrays.0.len() > 1 && self.array.is_none() {
             notes.push(format!("vectors from {}", member.shown()));
@@ -104,6 +108,7 @@ impl Format for Npz {
             payload: None,
             files: vec![input.path.clone()],
             size_bytes,
+            chosen: vec![chosen],
             notes,
         };
         Ok(Box::new(NpzDataset { matrix: DenseDataset { info, dense: Dense::new(values, layout) }, archive }))

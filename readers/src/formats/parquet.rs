@@ -121,6 +121,7 @@ fn open(
         payload: payload.clone(),
         files: vec![input.path.clone()],
         size_bytes: source.len_bytes(),
+        chosen: columns.chosen.clone(),
         notes: columns.notes.clone(),
     };
     let converter = Converter { file: Arc::from(input.path.as_path()), columns, dim, payload };

@@ -77,6 +77,7 @@ impl Format for RawF32 {
             payload: None,
             files,
             size_bytes: source.len_bytes(),
+            chosen: Vec::new(),
             notes,
         };
         let layout =

@@ -6,7 +6,7 @@ use super::{number, quoted};
 use crate::{Error, IdType, Ids};
 
 /// What rows are called in files of text where people leave the choice to a program, in the order of preference.
-const WELL_KNOWN: [&str; 6] = ["id", "_id", "ids", "uuid", "docid", "key"];
+pub(super) const WELL_KNOWN: [&str; 6] = ["id", "_id", "ids", "uuid", "docid", "key"];
 
 /// The column of ids among `names`: `id`, else `_id`, else the only one of the other names.
 pub(super) fn well_known(names: impl Fn(&str) -> bool) -> Option<&'static str> {

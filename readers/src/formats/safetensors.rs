@@ -10,8 +10,8 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use super::dense::{Dense, DenseDataset, Layout, check_asked_dim, size_bytes};
 use super::quoted;
 use crate::{
-    ByteOrder, DType, Dataset, DatasetInfo, Error, Format, Input, MAX_DIM, Position, Probe, Rows, Score,
-    Source,
+    ByteOrder, Chosen, DType, Dataset, DatasetInfo, Error, Format, Input, MAX_DIM, Position, Probe, Rows,
+    Score, Source,
 };
 
 /// Tensors of Hugging Face's libraries (`.safetensors`). One row of a tensor of two dimensions is one vector.
@@ -73,6 +73,9 @@ impl Format for Safetensors {
         if self.tensor.is_none() && header.tensors.len() > 1 {
             notes.push(format!("vectors from the tensor {}", quoted(name)));
         }
+        let others = header.tensors.iter().filter(|(other, tensor)| *other != name && tensor.is_matrix());
+        let others = others.take(SHOWN).map(|(other, _)| other.clone()).collect();
+        let chosen = Chosen { option: "tensor", value: name.to_owned(), others };
         let end = header.tensors.values().map(|tensor| tensor.data_offsets.1).max().unwrap_or(0);
         if let Some(spare @ 1..) = data_bytes.checked_sub(end) {
             notes.push(format!("{spare} bytes after the last tensor are ignored"));
@@ -90,6 +93,7 @@ impl Format for Safetensors {
             payload: None,
             files: vec![input.path.clone()],
             size_bytes: source.len_bytes(),
+            chosen: vec![chosen],
             notes,
         };
         let offset = data_offset + start;

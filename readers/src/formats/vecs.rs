@@ -102,6 +102,7 @@ fn open_vecs(format: &'static str, dtype: DType, input: &Input) -> Result<Box<dy
         payload: None,
         files: vec![input.path.clone()],
         size_bytes: len,
+        chosen: Vec::new(),
         notes: Vec::new(),
     };
     let file = Arc::from(source.path());

@@ -124,6 +124,7 @@ impl Format for Word2vec {
             payload: self.words.schema(ids),
             files: vec![input.path.clone()],
             size_bytes: found.len_bytes(),
+            chosen: Vec::new(),
             notes,
         };
         Ok(Box::new(Word2vecDataset { info, found }))

@@ -217,6 +217,7 @@ impl Uncounted {
             payload: None,
             files: vec![PathBuf::from(format!("stream {first}"))],
             size_bytes: 0,
+            chosen: Vec::new(),
             notes: Vec::new(),
         };
         Self { info, first, rows }
