@@ -22,6 +22,7 @@ mod mistakes;
 mod new;
 mod odd_input;
 mod packed;
+mod planning;
 mod plugin_crate;
 mod plugins;
 mod regression;

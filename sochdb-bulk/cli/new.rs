@@ -6,7 +6,7 @@ use super::options::{Described, options_of};
 use super::pipeline_file::{OutputArgs, plain};
 use crate::output::diagnostics::Verbosity;
 use crate::pipeline::{Pipeline, SOURCE_OPTIONS, did_you_mean};
-use crate::{Failure, sinks, stages};
+use crate::{Code, Failure, sinks, stages};
 
 /// Write an example of a pipeline: a source, stages, a sink
 #[derive(Debug, clap::Args)]
@@ -103,7 +103,9 @@ fn unknown(kind: &str, word: &str) -> Failure {
         "stage" => "between source and sink come stages",
         _ => "last comes a sink",
     };
-    Failure::refused(format!("no {kind} is called `{word}`: {place}")).with_help(help)
+    Failure::refused(format!("no {kind} is called `{word}`: {place}"))
+        .with_code(Code::UnknownType)
+        .with_help(help)
 }
 
 /// The examples one behind the other, each with the options that it leaves out.

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use toml::Value;
 
-use crate::Failure;
 use crate::output::atomic::{check_not_input, check_target, write_file};
 use crate::output::diagnostics::{Verbosity, say};
 use crate::output::stdout;
 use crate::pipeline::{IfExists, Text, escaped, is_stdio};
+use crate::{Code, Failure};
 
 /// Where a pipeline goes.
 #[derive(Debug, clap::Args)]
@@ -45,6 +45,7 @@ impl OutputArgs {
         let name = file.display();
         match self.if_exists {
             IfExists::Error if file.exists() => Err(Failure::refused(format!("{name}: exists already"))
+                .with_code(Code::Exists)
                 .with_help("write to another file, or replace it with --if-exists replace")),
             IfExists::Skip if file.exists() => {
                 say(Verbosity::Normal, verbosity, &format!("{name}: exists already, nothing was done"));

@@ -11,8 +11,8 @@ use toml::de::ValueDeserializer;
 
 use super::info::refuse_index;
 use super::shared::EXEC;
-use crate::Failure;
 use crate::pipeline::{Cancel, is_stdio};
+use crate::{Code, Failure};
 
 /// What to open, and how.
 #[derive(Debug, Clone)]
@@ -44,6 +44,7 @@ impl Request {
         for name in &self.names {
             if is_stdio(name) && files.contains(name) {
                 return Err(Failure::refused("expected standard input once, found it twice")
+                    .with_code(Code::Stdio)
                     .with_help("save one of the two to a file"));
             }
             files.extend(files_called(Path::new(""), name)?);

@@ -12,9 +12,9 @@ use readers::formats::RawF32;
 use readers::{ErrorKind, Format, Source};
 
 use super::super::sources::Request;
-use crate::Failure;
 use crate::output::units;
 use crate::pipeline::Cancel;
+use crate::{Code, Failure};
 
 /// What people's embeddings have.
 const COMMON: [u64; 20] =
@@ -61,7 +61,9 @@ pub(super) fn guess(request: &Request, path: &Path, cancel: &Cancel) -> Result<O
         _ => return Ok(None),
     }
     let source = input.source()?;
-    let refuse = |message: String| Failure::refused(format!("{}: {message}", path.display()));
+    let refuse = |message: String| {
+        Failure::refused(format!("{}: {message}", path.display())).with_code(Code::Dimension)
+    };
     let (values, over) = (source.len_bytes() / 4, source.len_bytes() % 4);
     if over != 0 || values == 0 {
         let bytes = source.len_bytes();

@@ -12,10 +12,10 @@ use readers::FormatDescriptor;
 use super::pipeline_file::OutputArgs;
 use super::shared::parse_format;
 use super::sources::Request;
-use crate::Failure;
 use crate::output::diagnostics::{Verbosity, say};
 use crate::pipeline::{Cancel, Monitoring, Pipeline, is_stdio};
 use crate::sinks::{self, SinkDescriptor};
+use crate::{Code, Failure};
 
 /// Write a pipeline for files as they are found: format, columns, dimension, rows that cannot be used
 ///
@@ -79,6 +79,7 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     let cancel = Cancel::by_signals();
     if args.files.iter().any(|file| is_stdio(file)) {
         return Err(Failure::refused("expected files, found standard input")
+            .with_code(Code::Stdio)
             .with_help("a pipeline is for files that can be read again: save it to a file"));
     }
     let mut request = Request {

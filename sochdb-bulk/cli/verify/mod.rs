@@ -10,10 +10,10 @@ use readers::{Dataset, FormatDescriptor};
 
 use super::shared::parse_format;
 use super::sources::Request;
-use crate::Failure;
 use crate::output::diagnostics::{Verbosity, say};
 use crate::output::stdout;
 use crate::pipeline::{Cancel, is_stdio};
+use crate::{Code, Failure};
 use columns::Column;
 use compare::Comparison;
 
@@ -78,6 +78,7 @@ struct Pair<'p> {
 pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> {
     if is_stdio(&args.a) && is_stdio(&args.b) {
         return Err(Failure::refused("expected standard input once, found it twice")
+            .with_code(Code::Stdio)
             .with_help("save one of the two to a file"));
     }
     let cancel = Cancel::by_signals();
@@ -102,7 +103,10 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
             stdout::line(&report::of_dims(&pair).to_string())?;
         }
         let [a, b] = &pair.names;
-        return Err(Failure::failed(format!("{a} and {b} differ: dimension {} and {}", left.dim, right.dim)));
+        let message = format!("{a} and {b} differ: dimension {} and {}", left.dim, right.dim);
+        return Err(Failure::failed(message).with_code(Code::Differs).with_help(
+            "vectors of one model have one dimension: these are of two, or one of the two was sliced",
+        ));
     }
     let (columns, mut notes) = Column::shared(&pair);
     let comparison = Comparison::of(&pair, args.tolerance, columns, &cancel)?;

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::Pair;
 use super::compare::{Comparison, Place};
-use crate::Failure;
 use crate::output::units;
+use crate::{Code, Failure};
 
 /// One line: `equal: 1,000 rows x 384, ids, columns a, b`.
 pub(super) fn equal(pair: &Pair<'_>, comparison: &Comparison) -> String {
@@ -49,7 +49,8 @@ pub(super) fn different(pair: &Pair<'_>, comparison: &Comparison) -> Failure {
     if let Some((largest, row)) = comparison.largest.filter(|&(largest, _)| largest > 0.0) {
         parts.push(format!("the largest difference of values is {largest:e} in row {row}"));
     }
-    let failure = Failure::failed(format!("{a} and {b} differ: {}", parts.join("; ")));
+    let failure =
+        Failure::failed(format!("{a} and {b} differ: {}", parts.join("; "))).with_code(Code::Differs);
     let is_value = comparison.first.as_ref().is_some_and(|first| first.what.starts_with("value"));
     if comparison.tolerance == 0.0 && is_value {
         return failure.with_help(
