@@ -112,7 +112,7 @@ fn a_program_runs_only_where_it_may() {
     let words = ["convert", "-o", "o.f32", "--", "sh", "-c", "touch ran"];
     let output = dir.run_of(&words);
     assert_eq!(output.code, Some(2));
-    let expected = "error: expected leave to run `sh -c touch ran`, found none\n  \
+    let expected = "error[E0307]: expected leave to run `sh -c touch ran`, found none\n  \
                     help: a source of type exec runs a program: if you trust it, say --allow-exec on the command line\n";
     assert_eq!(output.stderr, expected);
     let printed = dir.run_of(&[&words[..3], &["--print-pipeline"], &words[3..]].concat());
@@ -161,7 +161,7 @@ fn what_does_not_end_well_is_no_output() {
         let output = converted(&dir, script);
         assert_eq!(output.code, Some(code), "{script}: {}", output.stderr);
         assert!(output.stderr.contains(says), "{script}: {}", output.stderr);
-        assert!(output.stderr.contains("error: output of `sh -c "), "{script}: {}", output.stderr);
+        assert!(output.stderr.contains("]: output of `sh -c "), "{script}: {}", output.stderr);
         assert!(output.stderr.contains("\n  help: the "), "{script}: {}", output.stderr);
         assert_eq!((dir.read("o.f32"), dir.names()), (b"old".to_vec(), names.clone()), "{script}");
     }

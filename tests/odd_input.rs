@@ -144,7 +144,7 @@ fn hdf5_in_a_build_without_it() {
         assert!(output.stderr.contains(help), "{words}: {}", output.stderr);
     }
     let output = dir.run("convert -i a.h5 -o o.npy");
-    let line = "error: a.h5: expected a format that this build reads, found HDF5\n";
+    let line = "error[E0205]: a.h5: expected a format that this build reads, found HDF5\n";
     assert!(output.stderr.starts_with(line), "{}", output.stderr);
     assert!(!dir.ok("plugins").text().contains("hdf5"));
 }

@@ -28,6 +28,7 @@ mod plugins;
 mod regression;
 mod several;
 mod stages;
+mod tour;
 mod util;
 mod verify;
 mod writers;

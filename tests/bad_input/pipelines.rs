@@ -13,7 +13,7 @@ fn pipelines() {
     let head = format!("version = 1\n{source}");
     case(&format!("{source}{sink}"), &["p.toml:1:1: there is no `version`", "version = 1"]);
     case(&format!("version = 2\n{source}{sink}"), &["p.toml:1:11: written for version 2", "version 1"]);
-    case(&format!("version = \"1\"\n{source}{sink}"), &["p.toml:1:11: ", "expected i64"]);
+    case(&format!("version = \"1\"\n{source}{sink}"), &["p.toml:1:11: ", "expected a whole number"]);
     case(&format!("version = 1\n{sink}"), &["p.toml:1:1: there is no `[source]`"]);
     case(&head, &["p.toml:1:1: there is no `[sink]`"]);
     case("", &["p.toml:1:1: there is no `version`"]);

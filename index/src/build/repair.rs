@@ -68,18 +68,33 @@ impl Walk {
     fn from(&mut self, slot: u32, parent: Option<u32>, layer: &Layer) {
         self.parents[slot as usize] = parent.unwrap_or(slot);
         self.queue.push(slot);
-        let mut next = Vec::with_capacity(AT_A_TIME);
-        while take_last(&mut self.queue, &mut next, layer.view()) {
-            for &slot in &next {
-                for &neighbour in layer.view().neighbours(slot) {
-                    if !self.has_reached(neighbour) {
-                        self.parents[neighbour as usize] = slot;
-                        self.queue.push(neighbour);
-                    }
+        while let Some(slot) = self.queue.pop() {
+            for &neighbour in layer.view().neighbours(slot) {
+                if !self.has_reached(neighbour) {
+                    self.parents[neighbour as usize] = slot;
+                    prefetch(layer.view().neighbours_with_filling(neighbour));
+                    self.queue.push(neighbour);
                 }
             }
         }
     }
+}
+
+/// Which nodes can be reached from `entry`. As [`Walk`] tells, but in an order that suits the memory: it takes half the time,
+/// and nearly always it turns out that nobody needs the tree.
+fn reached_from(entry: u32, view: LayerView<'_>) -> Vec<bool> {
+    let mut is_reached = vec![false; view.len()];
+    is_reached[entry as usize] = true;
+    let mut queue = vec![entry];
+    let mut next = Vec::with_capacity(AT_A_TIME);
+    while take_last(&mut queue, &mut next, view) {
+        for &neighbour in next.iter().flat_map(|&slot| view.neighbours(slot)) {
+            if !std::mem::replace(&mut is_reached[neighbour as usize], true) {
+                queue.push(neighbour);
+            }
+        }
+    }
+    is_reached
 }
 
 /// Walks wait for memory: so many lists are asked for before the first is read.
@@ -100,13 +115,18 @@ fn connect_level(
     level: usize,
     monitor: &dyn Monitor,
 ) -> Result<u64, Stopped> {
-    let mut walk = Walk::new(layer.view().len());
+    let slots = || (0u32..).zip(&input.members[level]).map(|(at, &row)| if level == 0 { row } else { at });
     let unlinked = &*layer;
-    let ((), mut back) =
-        rayon::join(|| walk.from(entry, None, unlinked), || BackWalk::to_entry(unlinked, entry));
+    let (is_reached, mut back) =
+        rayon::join(|| reached_from(entry, unlinked.view()), || BackWalk::to_entry(unlinked, entry));
+    if slots().all(|slot| is_reached[slot as usize] && back.leads_back[slot as usize]) {
+        return Ok(0);
+    }
+    drop(is_reached);
+    let mut walk = Walk::new(layer.view().len());
+    walk.from(entry, None, layer);
     let mut scratch = Scratch::default();
     let mut repaired = 0;
-    let slots = || (0u32..).zip(&input.members[level]).map(|(at, &row)| if level == 0 { row } else { at });
     for slot in slots() {
         if walk.has_reached(slot) {
             continue;
@@ -344,6 +364,20 @@ mod tests {
             }
         }
         Layer { rows: None, down: None, neighbours, stride: 2 }
+    }
+
+    #[test]
+    fn both_walks_reach_the_same() {
+        let mut met = 0;
+        for seed in 0..200 {
+            let layer = layer(60, seed);
+            let mut walk = Walk::new(60);
+            walk.from(7, None, &layer);
+            let is_reached = reached_from(7, layer.view());
+            assert!((0u32..).zip(&is_reached).all(|(node, &is)| walk.has_reached(node) == is), "seed {seed}");
+            met += is_reached.iter().filter(|&&is| is).count();
+        }
+        assert!((1_000..11_000).contains(&met), "{met}");
     }
 
     #[test]
