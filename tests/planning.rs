@@ -102,12 +102,12 @@ fn memory_is_kept_below_a_limit_or_the_run_refused() {
         (stats["planned_memory_bytes"].as_u64().unwrap(), stats["batch_rows"].as_u64().unwrap())
     };
     let whole = dir.read("b.npy");
-    let (code, limited, stderr) = plan("--memory-limit 20MiB");
+    let (code, limited, stderr) = plan("--memory-limit 12MiB");
     assert_eq!(code, Some(0), "{stderr}");
-    assert!(planned(&all).0 > 20 << 20 && planned(&limited).0 <= 20 << 20);
+    assert!(planned(&all).0 > 12 << 20 && planned(&limited).0 <= 12 << 20);
     assert!(planned(&limited).1 < planned(&all).1);
     assert_eq!(difference(&whole, &dir.read("b.npy")), None);
-    let (code, _, stderr) = plan("--memory-limit 5MiB");
+    let (code, _, stderr) = plan("--memory-limit 2MiB");
     assert_eq!(code, Some(2));
     assert!(stderr.starts_with("error[E0306]: ") && stderr.contains("stream "), "{stderr}");
 }

@@ -6,11 +6,17 @@ use super::run_options::MemoryLimit;
 use crate::output::units;
 use crate::{Code, Failure};
 
-/// Batches in flight for each thread: the one it works on and those that may wait behind it.
-const BATCHES_A_THREAD: u64 = 4;
-
 /// What any process needs.
-const PROCESS_BYTES: u64 = 6 << 20;
+const PROCESS_BYTES: u64 = 3 << 20;
+
+/// Batches in flight: with one thread that which it works on, and a buffer for the next; with several, one of them takes what the
+/// others have read, each of which works on one while two may wait.
+fn batches_in_flight(threads: usize) -> u64 {
+    match threads as u64 {
+        0 | 1 => 2,
+        threads => 3 * (threads - 1) + 1,
+    }
+}
 
 /// What the stream itself holds: the batches in flight.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +37,7 @@ impl StreamMemory {
         let rows = scan.rows.end - scan.rows.start;
         let batch_rows = rows.min(scan.batch_rows as u64);
         let row_bytes = self.vector_bytes.saturating_mul(self.copies).saturating_add(self.other_bytes);
-        let batches = self.threads as u64 * BATCHES_A_THREAD;
+        let batches = batches_in_flight(self.threads);
         let pieces = match rows.div_ceil(scan.batch_rows as u64) {
             // A stream of unknown length is one piece.
             _ if scan.rows.end == u64::MAX => 1,

@@ -174,12 +174,12 @@ pub type MemoryPart = (&'static str, u64);
 /// Upper bounds of the memory of [`build`] and the writing of its file, besides the rows themselves, which usually are a
 /// mapped file. The whole is their sum.
 ///
-/// With `n` rows of `d` values and `T` threads there are 16 MiB, `25 n` for inverse norms, order, hashes and repair,
+/// With `n` rows of `d` values and `T` threads there are 8 MiB, `25 n` for inverse norms, order, hashes and repair,
 /// `n * (d rounded up to 64, + 8)` for codes, if there are any, and what the builder needs:
 ///
 /// | builder | bytes |
 /// |---|---|
-/// | partition | the greater of `n * (12 R + 17)` for candidates with the greater of `n * (12 F + 20)` for leaves and `n * (24 M + 29)` for those chosen, and `n * (32 M + 28)` for links; `n / (M - 1) * (4 M + 16)` for upper levels; and for each thread about `3 MiB + 2048 d`. `R` is `ef_construction / 2`, `F` is `0.4 * sqrt(ef_construction)` |
+/// | partition | the greatest of these, as they come one after the other: `n * (12 R + 9)` for candidates with the greater of `n * (12 F + 20)` and about `3 MiB + 2048 d` a thread for leaves, and `n * (12 M + 13)` for those chosen; `n * (24 M + 29)` for those chosen by position; `n * (32 M + 28)` for links. Besides `n * (A + 8)` for at most `A` axes to carve by (512, and two thirds of `d`), `n / (M - 1) * (4 M + 16)` for upper levels, and 256 KiB a thread. `R` is `ef_construction / 2`, `F` is `0.4 * sqrt(ef_construction)` |
 /// | insert | `n * 16 M` for neighbours with distances, and `n / (M - 1) * (8 M + 24)` for those of upper levels; `b * (40 M + 24)` for links of a batch of `b = n / 250` rows (64 to 16,384); and for each thread `n` visited, `16 ef_construction` and 256 KiB |
 /// | auto | the greater of both |
 ///
@@ -192,7 +192,7 @@ pub fn memory_parts(
     codes: bool,
     threads: usize,
 ) -> Vec<MemoryPart> {
-    const FIXED_BYTES: u64 = 16 << 20;
+    const FIXED_BYTES: u64 = 8 << 20;
     let mut parts = vec![("rows", rows * 25), ("fixed", FIXED_BYTES)];
     if codes || builder.makes_codes() {
         parts.push(("codes", rows * (stride_bytes(dim) as u64 + 8)));

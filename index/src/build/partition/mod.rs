@@ -198,21 +198,24 @@ impl GraphBuilder for PartitionBuilder {
         let effort = Effort::new(params);
         let threads = threads as u64;
         let (m, m0, chosen) = (params.m as u64, params.m0() as u64, effort.chosen as u64);
-        // Places, bound, length, and the share of a lock.
-        let reservoirs = rows * (8 * reservoir::places(effort.reservoir) as u64 + 4 + 8 + 5);
-        let carving = carve::memory_bytes(rows, effort.fanout as u64, threads);
-        let reduced = reduce::memory_bytes(rows, dim);
-        // Order and a mark; the chosen with their lengths, as they come and by position.
-        let choosing = rows * (5 + 2 * (8 * chosen + 8) + 8);
+        // Places, bound and length, and the share of a lock.
+        let reservoirs = rows * (8 * reservoir::places(effort.reservoir) as u64 + 8 + 1);
+        let leaf = LeafComparer::memory_bytes(carve::MAX_LEAF_ROWS, stride_bytes(dim), effort.reservoir);
+        // Carving and comparing come one after the other, beside the reservoirs.
+        let carving = carve::memory_bytes(rows, effort.fanout as u64, threads) + threads * leaf as u64;
+        let (reduced, finding) = reduce::memory_bytes(rows, dim);
+        // Order and a mark; the chosen with their lengths, first as they come, and when the reservoirs are gone by position.
+        let choosing = rows * (5 + 8 * chosen + 8);
+        let chosen_twice = rows * (5 + 2 * (8 * chosen + 8) + 8);
         // Levels above are one row in M - 1 together, and are built one after the other when level 0 has its lists only.
         let upper = rows / (m - 1) * (4 * m + 16);
         // The chosen, once more by target, and with where each list begins, and the lists.
         let linking = rows * (2 * (8 * chosen + 8) + 8 + 4 * m0 + 4);
         // The lists of all levels twice, while long links are tried.
         let linking = linking.max(rows * 8 * m0 + 2 * upper);
-        let leaf = LeafComparer::memory_bytes(carve::MAX_LEAF_ROWS, stride_bytes(dim), effort.reservoir);
-        let work = (reservoirs + carving.max(choosing)).max(linking) + reduced;
-        let threads = threads * (leaf as u64 + SCRATCH_BYTES);
+        let work = [reservoirs + carving.max(choosing), chosen_twice, linking, finding];
+        let work = work.into_iter().max().unwrap_or_default() + reduced;
+        let threads = threads * SCRATCH_BYTES;
         vec![("candidates", work), ("upper levels", upper), ("threads", threads)]
     }
 

@@ -43,14 +43,14 @@ fn most_axes(rows: usize, dim: usize) -> usize {
     (dim * 2 / 3).min(MAX_AXES) / TILE_STEP * TILE_STEP
 }
 
-/// The memory for at most so many axes, in bytes: the codes with their terms, and while the axes are found a sample as columns,
-/// the moments, and the axes with their products and codes.
-pub(super) fn memory_bytes(rows: u64, dim: usize) -> u64 {
+/// The memory for at most so many axes, in bytes: that of the codes with their terms, and, before anything else is there, that of
+/// finding the axes: a sample as columns, the moments, and the axes with their products and codes.
+pub(super) fn memory_bytes(rows: u64, dim: usize) -> (u64, u64) {
     match most_axes(usize::try_from(rows).unwrap_or(usize::MAX), dim) {
-        0 => 0,
+        0 => (0, 0),
         most => {
             let finding = dim * (SAMPLE_ROWS + 8 + 4 * dim + (4 + 4 + 4 + 2) * most) + SAMPLE_ROWS * 4 * most;
-            rows * (stride_bytes(most) as u64 + 8) + finding as u64
+            (rows * (stride_bytes(most) as u64 + 8), finding as u64)
         }
     }
 }
