@@ -133,6 +133,13 @@ impl Failure {
         if matches!(self.code, Code::Request | Code::Failed) { self.with_code(code) } else { self }
     }
 
+    /// Says it otherwise.
+    #[must_use]
+    pub(crate) fn with_message(mut self, message: String) -> Self {
+        self.message = message;
+        self
+    }
+
     /// Says what to do about it.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {

@@ -132,8 +132,8 @@ fn a_build_that_is_killed_leaves_the_old_index() {
 #[test]
 fn a_build_that_is_interrupted_cleans_up() {
     let job = Job::build("--io read --batch-size 10");
-    signals(&job, Signal::INT, 12);
-    signals(&job, Signal::TERM, 12);
+    signals(&job, Signal::INT, 25);
+    signals(&job, Signal::TERM, 25);
 }
 
 #[test]

@@ -26,6 +26,8 @@ mod planning;
 mod plugin_crate;
 mod plugins;
 mod regression;
+#[cfg(unix)]
+mod resume;
 mod several;
 mod stages;
 mod tour;

@@ -166,7 +166,14 @@ fn as_text(outline: &Outline, parts: &str, estimate: Option<Estimate>, probes: b
         "threads",
         &format!("{}, batches of {} rows", outline.threads, units::count(outline.batch_rows as u64)),
     );
-    line("resume", "no: a run that is interrupted leaves nothing behind and begins anew");
+    line(
+        "resume",
+        if outline.can_resume {
+            "with --resume: what was written is kept, and gone on with"
+        } else {
+            "no: a run that is interrupted leaves nothing behind and begins anew"
+        },
+    );
     for note in &outline.notes {
         line("note", note);
     }

@@ -107,6 +107,10 @@ pub(super) struct RunFlags {
     #[arg(long)]
     pub(super) allow_exec: bool,
 
+    /// Keep what was written when the run is stopped, and go on with what an earlier run has kept; for outputs of rows of one size
+    #[arg(long)]
+    pub(super) resume: bool,
+
     /// The most memory that may be planned for, mapped files not counted, such as 2GiB; batches become smaller to keep it
     #[arg(long, value_name = "BYTES")]
     pub(super) memory_limit: Option<MemoryLimit>,
@@ -129,6 +133,7 @@ impl RunFlags {
         pipeline.run.threads = self.threads.unwrap_or(pipeline.run.threads);
         pipeline.run.if_exists = self.if_exists.unwrap_or(pipeline.run.if_exists);
         pipeline.run.memory_limit = self.memory_limit.or(pipeline.run.memory_limit);
+        pipeline.run.resume |= self.resume;
         pipeline.allow_exec = self.allow_exec;
     }
 }
@@ -424,6 +429,10 @@ fn summary(report: &Report) -> String {
         return format!("{}: exists already, nothing was done", path.display());
     }
     let rows = format!("{} rows x {}", units::count(report.rows), report.dim);
+    let rows = match report.resumed_rows {
+        Some(earlier @ 1..) => format!("{rows} ({} of them were there)", units::count(earlier)),
+        _ => rows,
+    };
     let rate = report.rows as f64 / report.elapsed_secs.max(1e-9);
     let time = format!("{} ({} rows/s)", units::seconds(report.elapsed_secs), units::count(rate as u64));
     let (of_sink, of_stages): (Vec<_>, Vec<_>) =

@@ -22,6 +22,8 @@ pub(crate) struct AtomicFile {
     target: PathBuf,
     /// The name that the file has now, if it has one.
     temporary: Option<PathBuf>,
+    /// Whether it stays under that name when it is dropped.
+    is_kept: bool,
 }
 
 impl AtomicFile {
@@ -43,7 +45,33 @@ impl AtomicFile {
         };
         // The lock says that somebody is at work on the file; file systems without locks are taken at their word.
         let _ = file.try_lock();
-        Ok(Self { file, target: target.to_path_buf(), temporary })
+        Ok(Self { file, target: target.to_path_buf(), temporary, is_kept: false })
+    }
+
+    /// The file of a run that keeps what it wrote: what an earlier one left of it, or a new one.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::create`], and if another run is at work on it.
+    pub(crate) fn resume(target: &Path) -> Result<Self, Failure> {
+        check_target(target)?;
+        let name = partial_name(target);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&name);
+        let file = file.map_err(|e| Failure::io("open", &name, &e))?;
+        if matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
+            let message = format!("{}: another run is at work on this file", name.display());
+            return Err(Failure::refused(message)
+                .with_code(Code::Target)
+                .with_help("wait for its end, or write to another file"));
+        }
+        Ok(Self { file, target: target.to_path_buf(), temporary: Some(name), is_kept: true })
+    }
+
+    /// Brings what is in the file to the disk.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(crate) fn commit(&self) -> Result<(), Failure> {
+        self.file.sync_data().map_err(|e| self.failure(&e))
     }
 
     /// Where the file will be.
@@ -157,7 +185,7 @@ impl AtomicFile {
 
 impl Drop for AtomicFile {
     fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
+        if let Some(temporary) = self.temporary.as_ref().filter(|_| !self.is_kept) {
             // Nobody is left to tell: the next run for this output tries again.
             let _ = fs::remove_file(temporary);
         }
@@ -242,6 +270,12 @@ fn affixes(target: &Path) -> (String, &'static str) {
         name.pop();
     }
     (format!(".{name}."), ".tmp")
+}
+
+/// The name of a file that stays until a run goes on with it.
+pub(crate) fn partial_name(target: &Path) -> PathBuf {
+    let (before, _) = affixes(target);
+    target.with_file_name(format!("{before}resume"))
 }
 
 /// Names for the file until it has its own: with the process number, and a further number where that name is taken by a
@@ -403,8 +437,8 @@ mod tests {
         let (file, name) = named_file(&target).unwrap();
         let (other, other_name) = named_file(&target).unwrap();
         assert_ne!(name, other_name);
-        drop(AtomicFile { file: other, target: target.clone(), temporary: Some(other_name) });
-        let file = AtomicFile { file, target: target.clone(), temporary: Some(name) };
+        drop(AtomicFile { file: other, target: target.clone(), temporary: Some(other_name), is_kept: false });
+        let file = AtomicFile { file, target: target.clone(), temporary: Some(name), is_kept: false };
         file.write_all_at(b"new", 0).unwrap();
         file.publish().unwrap();
         assert_eq!(names(dir.path()), ["x.bin"]);

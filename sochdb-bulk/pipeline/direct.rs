@@ -4,19 +4,19 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use readers::Batch;
+use readers::{Batch, Piece};
 
 use super::flow::Flow;
 use crate::Failure;
 
-/// Runs the flow into what takes rows in any order and from any thread. The failure of the earliest piece wins, so that the
+/// Runs some pieces of the flow into what takes rows in any order and from any thread. The failure of the earliest piece wins, so that the
 /// message does not depend on timing.
 pub(super) fn run(
     flow: &Flow<'_>,
     threads: usize,
+    pieces: &[Piece],
     take: &(dyn Fn(&Batch) -> Result<(), Failure> + Sync),
 ) -> Result<u64, Failure> {
-    let pieces = flow.pieces();
     let next = AtomicUsize::new(0);
     let failed: Mutex<Option<(usize, Failure)>> = Mutex::new(None);
     let failed_before = |piece: usize| {

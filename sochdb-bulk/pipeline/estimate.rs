@@ -47,7 +47,7 @@ pub(crate) fn estimate(
     let probe_rows = PROBE_ROWS.max(PROBE_BYTES / row_bytes).min(rows);
     let folder = tempfile::tempdir()
         .map_err(|e| Failure::io("make a temporary folder in", &std::env::temp_dir(), &e))?;
-    pipeline.run = RunOptions { if_exists: super::IfExists::Replace, ..run.clone() };
+    pipeline.run = RunOptions { if_exists: super::IfExists::Replace, resume: false, ..run.clone() };
     pipeline.check = None;
     pipeline.first_rows = Some(probe_rows);
     pipeline.write_into(folder.path())?;

@@ -219,6 +219,11 @@ impl<'a> Flow<'a> {
         self.pool.put(batch.into_values());
     }
 
+    /// So many rows are done already.
+    pub(super) fn skipped(&self, rows: u64) {
+        self.monitoring.progress.advance(rows);
+    }
+
     pub(super) fn rows_done(&self) -> u64 {
         self.rows.load(Ordering::Relaxed)
     }

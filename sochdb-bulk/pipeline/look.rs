@@ -80,7 +80,7 @@ impl Look {
         let threads = self.0.threads;
         self.pass(None, monitoring, |flow, any_order| {
             if any_order {
-                direct::run(flow, threads, show)
+                direct::run(flow, threads, &flow.pieces(), show)
             } else {
                 ordered::run(flow, threads, &mut |batch| show(batch))
             }

@@ -35,7 +35,7 @@ pub struct Outline {
     pub threads: usize,
     /// Rows of one batch.
     pub batch_rows: usize,
-    /// Whether an interrupted run can go on where it was: outputs have no name before they are whole, so none can.
+    /// Whether a run that is stopped can be gone on with, if that is asked for.
     pub can_resume: bool,
     /// Things a person should hear.
     pub notes: Vec<String>,

@@ -8,12 +8,14 @@ use super::memory::{self, StreamMemory};
 use super::open::{Found, Opened, Wanted, open};
 use super::outline::{Outline, OutputOutline, StepOutline};
 use super::passes::{Planned, note};
+use super::resume::{self, Resume};
 use super::run::threads_or_all;
+use super::source::Source;
 use super::spec::Span;
 use super::{IfExists, MemoryLimit, Monitoring, Pipeline, RecallCheck, StreamInfo, Text};
 use crate::output::atomic::{check_not_input, check_target, is_same_place};
 use crate::sinks::{AnySink, SinkPlan, Tee};
-use crate::stages::NonFinite;
+use crate::stages::{Action, NonFinite};
 use crate::{Code, Failure};
 
 /// About so many bytes of values make a batch where nobody says how many rows: large enough that the work on a batch
@@ -42,6 +44,9 @@ pub struct Plan {
     pub(super) memory: Vec<(&'static str, u64)>,
     pub(super) notes: Vec<String>,
     pub(super) skipped: Option<PathBuf>,
+    /// What to go on with, if that is wanted.
+    pub(super) resume: Option<Resume>,
+    can_resume: bool,
     /// The recall that the output must have.
     pub(super) check: Option<RecallCheck>,
     /// The types of the sinks.
@@ -77,6 +82,7 @@ impl Origins {
 impl Plan {
     pub(super) fn new(pipeline: Pipeline, monitoring: &Monitoring) -> Result<Self, Failure> {
         let Pipeline { text, name, run, allow_exec, sources, stages, sinks, check, first_rows } = pipeline;
+        let reads_once = sources.iter().any(Source::reads_once);
         let threads = threads_or_all(run.threads);
 
         let own_ids = !stages.iter().any(|(stage, _)| stage.replaces_ids());
@@ -119,6 +125,7 @@ impl Plan {
         let mut steps = vec![StepOutline::new("source", info.format, &stream, vectors_of(&stream, copies))];
         let columns = source.columns.as_ref().map_or(&source.vectors.span, |columns| &columns.span);
         let mut origins = Origins { dim: source.vectors.span.clone(), ids: columns.clone() };
+        let mut has_plain_stages = true;
         let mut planned: Vec<Planned> = Vec::new();
         let mut stage_outputs = Vec::new();
         let mut inputs = info.files.clone();
@@ -135,6 +142,12 @@ impl Plan {
                 origins.explain(&text, &stream, text.locate(span.clone(), e.or_code(Code::Step)))
             })?;
             notes.extend(note(&*stage, &action));
+            has_plain_stages &= stage.outputs().is_empty()
+                && match &action {
+                    Action::Map(map) => !map.needs_order(),
+                    Action::Fit(_) => true,
+                    Action::Reorder(_) => false,
+                };
             if output.dim != stream.dim {
                 origins.dim = span.clone();
             }
@@ -160,6 +173,7 @@ impl Plan {
             sink_plans.push(plan);
             sink_parts.push(sink);
         }
+        let sink_plans_count = sink_plans.len();
         let (sink_plan, sink) = (SinkPlan::together(sink_plans), Tee::of(sink_parts));
         notes.extend(sink_plan.notes.iter().cloned());
         let mut memory = sink_plan.memory;
@@ -187,6 +201,26 @@ impl Plan {
         let skipped = existing(&outputs, run.if_exists)?;
         let formats = [found.formats.clone(), found.column_formats.clone()];
         let recipe = recipe(formats, info.dim, &scan, info.rows, recipe_stages, &*sink);
+        let cannot_resume = match () {
+            () if sink_plans_count > 1 => Some("it has several sinks"),
+            () if !sink_plan.can_resume => Some("its sink begins anew every time"),
+            () if stream.rows.exact().is_none() || stream.drops_rows => {
+                Some("the place of a row is not known before all rows before it were read")
+            }
+            () if !has_plain_stages => Some("a stage writes files, or wants the rows in their order"),
+            () if reads_once => Some("its input can be read only once"),
+            () => None,
+        };
+        let resume = match (run.resume, cannot_resume, outputs.first()) {
+            (false, ..) => None,
+            (true, None, Some(target)) => {
+                let inputs: Vec<PathBuf> =
+                    inputs.iter().filter(|path| Some(path.as_path()) != text.file()).cloned().collect();
+                let fingerprint = resume::fingerprint(&recipe, &scan, &inputs)?;
+                Some(Resume { target: target.clone(), fingerprint })
+            }
+            (true, why, _) => return Err(resume::refuse(why.unwrap_or("it writes no file"))),
+        };
         Ok(Self {
             name,
             scan,
@@ -198,6 +232,8 @@ impl Plan {
             memory,
             notes,
             skipped,
+            resume,
+            can_resume: cannot_resume.is_none(),
             check,
             sink_names: sink.names(),
             steps,
@@ -262,7 +298,7 @@ impl Plan {
             memory_limit_bytes: self.memory_limit.map(|limit| limit.0),
             threads: self.threads,
             batch_rows: self.scan.batch_rows,
-            can_resume: false,
+            can_resume: self.can_resume,
             notes: self.notes.clone(),
         }
     }

@@ -9,8 +9,10 @@ use serde::Serialize;
 
 use super::flow::{Clock, Clocks, NamedMap, unordered};
 use super::passes::{Way, begin};
+use super::resume::{self, Resume};
 use super::{Monitoring, Plan, direct, ordered};
 use crate::Failure;
+use crate::output::partial::Partial;
 use crate::sinks::{Finish, InOrder, SinkJob, Writer};
 use crate::stages::Dropped;
 
@@ -32,6 +34,9 @@ pub struct Report {
     pub steps: Vec<StepReport>,
     /// What was written.
     pub outputs: Vec<OutputReport>,
+    /// Rows that an earlier run had written, where one was to be gone on with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed_rows: Option<u64>,
     /// The output that existed already, if that is why nothing was done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<PathBuf>,
@@ -129,6 +134,7 @@ impl Plan {
             elapsed_secs: 0.0,
             steps: Vec::new(),
             outputs: Vec::new(),
+            resumed_rows: None,
             skipped: self.skipped.clone(),
             threads: self.threads,
             batch_rows: self.scan.batch_rows,
@@ -142,8 +148,18 @@ impl Plan {
             return Ok(report);
         }
         let clocks = Clocks::new(self.stages.len());
-        let job =
-            SinkJob { input: self.output.clone(), matrix, recipe: self.recipe.clone(), check: self.check };
+        let mut partial = match &self.resume {
+            Some(Resume { target, fingerprint }) => Some(Partial::of(target, fingerprint)?),
+            None => None,
+        };
+        report.resumed_rows = partial.as_ref().map(Partial::rows);
+        let job = SinkJob {
+            input: self.output.clone(),
+            matrix,
+            recipe: self.recipe.clone(),
+            check: self.check,
+            resume: partial.is_some(),
+        };
         let mut writer = self.sink.open(job)?;
         let way = Way {
             dataset: &*self.dataset,
@@ -165,11 +181,17 @@ impl Plan {
             writer = Writer::Ordered(Box::new(InOrder::new(positional)));
         }
         progress.begin("reading", self.output.rows.exact());
-        let streamed = match &mut writer {
-            Writer::Positional(writer) => direct::run(&flow, self.threads, &|batch| {
-                writer.write_at(batch.first_row() - flow.scan.rows.start, batch)
-            }),
-            Writer::Ordered(writer) => {
+        let streamed = match (&mut writer, &mut partial) {
+            (Writer::Positional(writer), Some(partial)) => {
+                let all = self.output.rows.exact().unwrap_or_default();
+                resume::run(&flow, self.threads, &**writer, partial).map(|()| all)
+            }
+            (Writer::Positional(writer), None) => {
+                direct::run(&flow, self.threads, &flow.pieces(), &|batch| {
+                    writer.write_at(batch.first_row() - flow.scan.rows.start, batch)
+                })
+            }
+            (Writer::Ordered(writer), _) => {
                 ordered::run(&flow, self.threads, &mut |batch| clocks.sink.time(|| writer.append(batch)))
             }
         };
@@ -199,6 +221,9 @@ impl Plan {
         cancel.check()?;
         for file in files {
             file.publish()?;
+        }
+        if let Some(partial) = partial {
+            partial.remove();
         }
         report.outputs = finished.outputs;
         report.elapsed_secs = start.elapsed().as_secs_f64();

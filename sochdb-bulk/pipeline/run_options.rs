@@ -15,7 +15,7 @@ use crate::output::units;
 use crate::{Code, Failure};
 
 /// Keys of `[run]`.
-const KEYS: [&str; 4] = ["threads", "memory_limit", "batch_rows", "if_exists"];
+const KEYS: [&str; 5] = ["threads", "memory_limit", "batch_rows", "if_exists", "resume"];
 
 /// The most threads that one may ask for: more is a slip of the finger.
 pub(crate) const MAX_THREADS: usize = 1024;
@@ -89,6 +89,8 @@ pub struct RunOptions {
     pub batch_rows: Option<usize>,
     /// What to do about an output that exists.
     pub if_exists: IfExists,
+    /// Whether what was written is kept when the run is stopped, and an earlier run that was stopped is gone on with.
+    pub resume: bool,
 }
 
 /// Reads `[run]`.

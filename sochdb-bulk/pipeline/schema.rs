@@ -83,6 +83,10 @@ fn run() -> Value {
                 "description": "The most memory that may be planned for, mapped files not counted: \"2GiB\", or a number of bytes.",
             },
             "batch_rows": {"type": "integer", "minimum": 1, "description": "Rows of one batch of the stream."},
+            "resume": {
+                "type": "boolean",
+                "description": "Whether what was written is kept when the run is stopped, and gone on with; for outputs of rows of one size.",
+            },
             "if_exists": {
                 "enum": ["replace", "error", "skip"],
                 "description": "What to do about an output that exists.",

@@ -218,6 +218,7 @@ impl Layout {
         plan.memory.push(("encoding", (threads * PORTION_BYTES.max(self.row_bytes(input.dim))) as u64));
         self.header(input.rows.exact().unwrap_or_default(), input.dim)?;
         if inside_zst(path).is_none() {
+            plan.can_resume = !plan.uses_stdout;
             plan.output_bytes = input.rows.exact().map(|rows| self.offset(rows, input.dim)).transpose()?;
         }
         if self.header != Header::None && input.rows.exact().is_none() && is_from_front_to_back(path) {
@@ -244,7 +245,7 @@ impl Layout {
             stream.put(&self.header(rows.unwrap_or_default(), dim)?)?;
             return Ok(Writer::Ordered(Box::new(DenseStream { stream, layout: self })));
         }
-        let file = AtomicFile::create(path)?;
+        let file = if job.resume { AtomicFile::resume(path)? } else { AtomicFile::create(path)? };
         if let Some(bytes) = size_bytes {
             file.reserve(bytes)?;
         }
@@ -283,6 +284,10 @@ impl PositionalWriter for DenseFile {
         self.layout.encode(batch, |first, bytes| {
             self.file.write_all_at(bytes, self.layout.offset(position + first, self.dim)?)
         })
+    }
+
+    fn commit(&self) -> Result<(), Failure> {
+        self.file.commit()
     }
 
     fn finish(self: Box<Self>, finish: &Finish<'_>) -> Result<Finished, Failure> {

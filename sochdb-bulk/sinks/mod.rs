@@ -101,6 +101,9 @@ pub struct SinkPlan {
     pub uses_stdout: bool,
     /// About the size of all files, where that is known before.
     pub output_bytes: Option<u64>,
+    /// Whether the file may be written by several runs one after the other: a positional one, of rows whose place is known. The
+    /// sink then takes [`SinkJob::resume`] and [`PositionalWriter::commit`].
+    pub can_resume: bool,
 }
 
 impl SinkPlan {
@@ -116,6 +119,7 @@ impl SinkPlan {
             }
             all.notes.extend(plan.notes);
             all.uses_stdout |= plan.uses_stdout;
+            all.can_resume |= plan.can_resume;
             all.output_bytes =
                 all.output_bytes.zip(plan.output_bytes).map(|(sum, bytes)| sum.saturating_add(bytes));
         }
@@ -135,6 +139,8 @@ pub struct SinkJob {
     pub recipe: String,
     /// The recall that the output must have. Only for sinks with [`Sink::MEASURES_RECALL`].
     pub check: Option<RecallCheck>,
+    /// Whether the file is to be one that stays when the run is stopped. Only for sinks with [`SinkPlan::can_resume`].
+    pub resume: bool,
 }
 
 /// What a sink gets to finish with.
@@ -168,6 +174,14 @@ pub trait PositionalWriter: Send + Sync {
     /// # Errors
     /// What went wrong; the run is over then.
     fn write_at(&self, position: u64, batch: &Batch) -> Result<(), Failure>;
+
+    /// Brings all that was written to the disk. For sinks with [`SinkPlan::can_resume`].
+    ///
+    /// # Errors
+    /// What went wrong.
+    fn commit(&self) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// All rows are there.
     ///

@@ -122,6 +122,11 @@ impl Sink for RawF32Sink {
             plan.memory.push(("ids", input.most_rows().unwrap_or_default().saturating_mul(8)));
             plan.notes.push(format!("the ids go into {}", ids.display()));
         }
+        if inside_zst(&self.path).is_none() {
+            // Ids are written when all are there.
+            plan.can_resume = self.ids_path(input).is_none();
+            plan.output_bytes = input.rows.exact().map(|rows| size_bytes(rows, input.dim)).transpose()?;
+        }
         Ok(plan)
     }
 
@@ -144,7 +149,7 @@ impl Sink for RawF32Sink {
             let stream = Stream::create(path, size_bytes)?;
             return Ok(Writer::Ordered(Box::new(RawStream { stream, position: 0, beside: Some(beside) })));
         }
-        let file = AtomicFile::create(path)?;
+        let file = if job.resume { AtomicFile::resume(path)? } else { AtomicFile::create(path)? };
         if let Some(bytes) = size_bytes {
             file.reserve(bytes)?;
         }
@@ -196,6 +201,10 @@ impl PositionalWriter for RawFile {
     fn write_at(&self, position: u64, batch: &Batch) -> Result<(), Failure> {
         write_values(&self.file, 0, position, batch)?;
         self.beside.put(position, batch)
+    }
+
+    fn commit(&self) -> Result<(), Failure> {
+        self.file.commit()
     }
 
     fn finish(self: Box<Self>, finish: &Finish<'_>) -> Result<Finished, Failure> {

@@ -86,11 +86,16 @@ fn write(name: &str, options: &str, path: &Path, info: &StreamInfo, step: usize)
     let options = toml::de::ValueDeserializer::parse(&options).unwrap();
     let mut sink = (called(name).unwrap().parse)(options).unwrap();
     sink.plan(info, 2)?;
-    let mut writer =
-        match sink.open(SinkJob { input: info.clone(), matrix: None, recipe: String::new(), check: None })? {
-            Writer::Positional(writer) => Box::new(InOrder::new(writer)),
-            Writer::Ordered(writer) => writer,
-        };
+    let mut writer = match sink.open(SinkJob {
+        input: info.clone(),
+        matrix: None,
+        recipe: String::new(),
+        check: None,
+        resume: false,
+    })? {
+        Writer::Positional(writer) => Box::new(InOrder::new(writer)),
+        Writer::Ordered(writer) => writer,
+    };
     for batch in batches(info, step) {
         writer.append(&batch)?;
     }
