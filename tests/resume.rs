@@ -67,7 +67,11 @@ fn what_is_left_of_another_run_is_not_gone_on_with() {
     for other in ["--rows 0..399999", "--to-option dtype=f16"] {
         let output = dir.run(&format!("{words} {other}"));
         assert_eq!(output.code, Some(2), "{other}: {}", output.stderr);
-        assert!(output.stderr.contains("it was begun from other inputs, or with other settings"), "{}", output.stderr);
+        assert!(
+            output.stderr.contains("it was begun from other inputs, or with other settings"),
+            "{}",
+            output.stderr
+        );
     }
     let mut bytes = dir.read("a.npy");
     let last = bytes.len() - 1;

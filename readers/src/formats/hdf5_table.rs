@@ -19,6 +19,9 @@ use super::contained::{contained, one_line};
 use super::quoted;
 use crate::{ByteOrder, DType, Error, Source};
 
+/// Takes bytes, and where in the chunk they begin.
+type Each<'e> = dyn FnMut(usize, &[u8]) -> Result<(), Error> + 'e;
+
 /// What is decoded, in errors.
 pub(super) const WHAT: &str = "the HDF5 data";
 
@@ -245,7 +248,7 @@ impl Table {
         source: &Source,
         rows: &Range<u64>,
         kept: &mut Kept,
-        each: &mut dyn FnMut(usize, &[u8]) -> Result<(), Error>,
+        each: &mut Each<'_>,
     ) -> Result<(), Error> {
         let size = self.dtype.size_bytes();
         let row_bytes = self.dim * size as u64;
@@ -405,7 +408,7 @@ impl Chunks {
         source: &Source,
         rows: &Range<u64>,
         kept: &mut Kept,
-        each: &mut dyn FnMut(usize, &[u8]) -> Result<(), Error>,
+        each: &mut Each<'_>,
     ) -> Result<(), Error> {
         let size = table.dtype.size_bytes();
         let chunk_bytes = self.rows * self.columns * size as u64;

@@ -162,7 +162,7 @@ fn ids_beside_the_vectors_or_by_name() {
     let input = Input { own_ids: false, ..Input::new(path("userblock.h5")) };
     assert!(open("hdf5", &input).unwrap().info().ids.is_none());
     // As many ids as rows, and not in another group.
-    assert!(!dataset("userblock.h5", "{ dataset = 'other' }").info().ids.is_some());
+    assert!(dataset("userblock.h5", "{ dataset = 'other' }").info().ids.is_none());
     let found = dataset("refused.h5", "{ dataset = 'large', ids_dataset = 'negative' }");
     let (pool, scan) = (BufferPool::new(), Scan { rows: 0..1, batch_rows: 7 });
     let error = found.read(&scan, &found.pieces(&scan)[0], &pool).unwrap().next().unwrap().unwrap_err();
