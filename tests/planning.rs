@@ -233,3 +233,33 @@ fn colours_are_for_those_who_want_them() {
     );
     assert!(!run("validate p.toml --color never", None).contains('\x1b'));
 }
+
+#[test]
+fn rows_of_all_sources_are_counted_together() {
+    let dir = dir_with("");
+    dir.write("b.npy", npy_f32(8, &values(2, 100, 8)));
+    let sink = "[sink]\ntype = \"npy\"\npath = \"o.npy\"\n";
+    let sources = "[[source]]\npath = \"a.npy\"\n[[source]]\npath = \"b.npy\"\n";
+    dir.write("p.toml", format!("version = 1\n[run]\nrows = \"490..510\"\n{sources}{sink}"));
+    assert_eq!(dir.ok("run p.toml --stats json").json()["rows"], 20);
+    let both = [&values(1, 500, 8)[490 * 8..], &values(2, 100, 8)[..10 * 8]].concat();
+    assert_eq!(difference(&dir.read("o.npy"), &converted(8, &both)), None);
+    for (rows, expected) in [("590..601", "p.toml:3:8: "), ("10", "p.toml:3:8: expected rows such as")] {
+        dir.write("p.toml", format!("version = 1\n[run]\nrows = \"{rows}\"\n{sources}{sink}"));
+        let output = dir.run("run p.toml");
+        assert!(output.code == Some(2) && output.stderr.contains(expected), "{}", output.stderr);
+    }
+    dir.write(
+        "p.toml",
+        format!("version = 1\n[run]\nrows = \"1..3\"\n[source]\npath = \"a.npy\"\nlimit = 1\n{sink}"),
+    );
+    assert!(dir.run("validate p.toml").stderr.starts_with("error[E0107]: p.toml:3:8: "));
+}
+
+/// What `convert` writes of these rows.
+fn converted(dim: usize, values: &[f32]) -> Vec<u8> {
+    let dir = Dir::new();
+    dir.write("a.npy", npy_f32(dim, values));
+    dir.ok("convert -i a.npy -o b.npy");
+    dir.read("b.npy")
+}

@@ -274,7 +274,7 @@ fn tables_that_contradict_themselves_are_refused() {
     refuse(
         "[[source]]\npath = \"all.npy\"\n[[source]]\npath = \"all.npy\"\nlimit = 3",
         "p.toml:6:9: expected no `limit` where there are several `[[source]]`",
-        "the rows of all of them are read; a [[stage]] of type limit keeps the first of all",
+        "say `rows` in [run], which counts the rows of all of them",
     );
     refuse(
         "[source]\npath = \"all.npy\"\n[source.columns]\npath = \"m.parquet\"\ndim = 3\ntype = \"parquet\"",

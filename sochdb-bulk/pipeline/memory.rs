@@ -7,7 +7,7 @@ use crate::output::units;
 use crate::{Code, Failure};
 
 /// What any process needs.
-const PROCESS_BYTES: u64 = 3 << 20;
+const PROCESS_BYTES: u64 = 5 << 19;
 
 /// Batches in flight: with one thread that which it works on, and a buffer for the next; with several, one of them takes what the
 /// others have read, each of which works on one while two may wait.
@@ -43,31 +43,38 @@ impl StreamMemory {
             _ if scan.rows.end == u64::MAX => 1,
             pieces => pieces,
         };
-        batches
-            .saturating_mul(batch_rows.saturating_mul(row_bytes))
-            .saturating_add(pieces.saturating_mul(16))
-            .saturating_add(PROCESS_BYTES)
+        batches.saturating_mul(batch_rows.saturating_mul(row_bytes)).saturating_add(pieces.saturating_mul(16))
     }
 }
 
 /// The parts of the memory of a run: what for, and a bound in bytes.
 pub(super) type Parts = Vec<(&'static str, u64)>;
 
-/// Makes batches as small as the limit wants them, and adds the parts that depend on them to those that do not.
+/// What is in memory for the whole run, and what is there only when all rows have come.
+pub(super) struct Fixed {
+    pub(super) always: Parts,
+    pub(super) after: Parts,
+}
+
+/// Makes batches as small as the limit wants them, and says what is in memory when most is: while rows come, or after that.
 ///
 /// # Errors
 /// If even the smallest batches do not fit.
 pub(super) fn fit(
     scan: &mut Scan,
-    fixed: Parts,
+    fixed: &Fixed,
     stream: StreamMemory,
     dataset: &dyn Dataset,
     limit: Option<MemoryLimit>,
 ) -> Result<Parts, Failure> {
     let parts = |scan: &Scan| {
-        let mut parts = fixed.clone();
-        parts.push(("source", dataset.memory_bytes(scan, stream.threads)));
-        parts.push(("stream", stream.bytes(scan)));
+        let mut parts = fixed.always.clone();
+        let source = ("source", dataset.memory_bytes(scan, stream.threads));
+        let while_rows_come = vec![source, ("stream", stream.bytes(scan))];
+        let more =
+            if total(&while_rows_come) > total(&fixed.after) { while_rows_come } else { fixed.after.clone() };
+        parts.extend(more);
+        parts.push(("process", PROCESS_BYTES));
         parts.retain(|&(_, bytes)| bytes > 0);
         parts
     };

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use readers::{Dataset, DatasetInfo, IdType, Rows, Scan};
+use toml::Spanned;
 
-use super::memory::{self, StreamMemory};
+use super::memory::{self, Fixed, StreamMemory};
 use super::open::{Found, Opened, Wanted, open};
 use super::outline::{Outline, OutputOutline, StepOutline};
 use super::passes::{Planned, note};
@@ -94,10 +95,14 @@ impl Plan {
 
         // Of several sources all rows are wanted.
         let source = &sources[0];
-        let (first, end) = source.rows(&text)?;
+        let (first, end) = match &run.rows {
+            Some(rows) => super::source::parse_rows(&text, rows)?,
+            None => source.rows(&text)?,
+        };
         let mut scan_rows = wanted_rows(info.rows, first, end, source.limit()).map_err(|message| {
             let message = format!("{}: {message}", found.name.display());
-            text.refuse(source.vectors.span.clone(), &message).with_code(Code::Rows).with_help(
+            let span = run.rows.as_ref().map_or(source.vectors.span.clone(), Spanned::span);
+            text.refuse(span, &message).with_code(Code::Rows).with_help(
                 "rows are counted from 0, and the end is the row behind the last: `0..10` are ten rows",
             )
         })?;
@@ -185,7 +190,8 @@ impl Plan {
             copies,
             threads,
         };
-        let memory = memory::fit(&mut scan, memory, stream_memory, &*dataset, run.memory_limit)?;
+        let fixed = Fixed { always: memory, after: sink_plan.memory_after };
+        let memory = memory::fit(&mut scan, &fixed, stream_memory, &*dataset, run.memory_limit)?;
 
         // The sink's first: that is what a person calls the output.
         let outputs = [sink.outputs(&stream), stage_outputs].concat();

@@ -15,7 +15,7 @@ use crate::output::units;
 use crate::{Code, Failure};
 
 /// Keys of `[run]`.
-const KEYS: [&str; 5] = ["threads", "memory_limit", "batch_rows", "if_exists", "resume"];
+const KEYS: [&str; 6] = ["threads", "memory_limit", "batch_rows", "rows", "if_exists", "resume"];
 
 /// The most threads that one may ask for: more is a slip of the finger.
 pub(crate) const MAX_THREADS: usize = 1024;
@@ -87,6 +87,8 @@ pub struct RunOptions {
     pub memory_limit: Option<MemoryLimit>,
     /// Rows of one batch; what makes about 1.5 MiB where it is not given.
     pub batch_rows: Option<usize>,
+    /// Only these rows of all sources together, such as `0..1000`. The one option here that decides the result.
+    pub rows: Option<Spanned<String>>,
     /// What to do about an output that exists.
     pub if_exists: IfExists,
     /// Whether what was written is kept when the run is stopped, and an earlier run that was stopped is gone on with.
@@ -108,6 +110,9 @@ pub(super) fn parse(text: &Text, value: Spanned<DeValue<'_>>) -> Result<RunOptio
         Err(text.refuse(span, message).with_code(Code::WrongValue).with_help(help))
     };
     let run: RunOptions = deserialize(text, value)?;
+    if let Some(rows) = &run.rows {
+        super::source::parse_rows(text, rows)?;
+    }
     if run.threads > MAX_THREADS {
         let message = format!("expected up to {MAX_THREADS} threads, found {}", run.threads);
         return refuse("threads", &message, "0 is one for each core");

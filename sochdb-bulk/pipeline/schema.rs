@@ -82,6 +82,7 @@ fn run() -> Value {
                 "type": ["string", "integer"],
                 "description": "The most memory that may be planned for, mapped files not counted: \"2GiB\", or a number of bytes.",
             },
+            "rows": {"type": "string", "description": "Only these rows of all sources together, such as \"0..1000\"."},
             "batch_rows": {"type": "integer", "minimum": 1, "description": "Rows of one batch of the stream."},
             "resume": {
                 "type": "boolean",

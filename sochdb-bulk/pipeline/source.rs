@@ -90,9 +90,11 @@ pub(super) fn parse(text: &Text, value: Spanned<DeValue<'_>>, problems: &mut Pro
         ];
         if let Some((key, Some(span))) = counted.into_iter().find(|(_, span)| many && span.is_some()) {
             let message = format!("expected no `{key}` where there are several `[[source]]`");
-            problems.push(text.refuse(span, &message).with_code(Code::Conflict).with_help(
-                "the rows of all of them are read; a [[stage]] of type limit keeps the first of all",
-            ));
+            problems.push(
+                text.refuse(span, &message)
+                    .with_code(Code::Conflict)
+                    .with_help("say `rows` in [run], which counts the rows of all of them"),
+            );
         }
         sources.push(source);
     }
@@ -126,6 +128,11 @@ impl Source {
         Ok(source)
     }
 
+    /// Whether it says which of its rows are meant.
+    pub(super) fn counts_rows(&self) -> bool {
+        self.rows.rows.is_some() || self.rows.limit.is_some()
+    }
+
     /// Whether its files can be read only once.
     pub(super) fn reads_once(&self) -> bool {
         let once = |files: &Files| files.is_program || files.names.iter().any(|name| super::is_stdio(name));
@@ -150,26 +157,30 @@ impl Source {
 
     /// The rows that are asked for: first, and end if there is one.
     pub(super) fn rows(&self, text: &Text) -> Result<(u64, Option<u64>), Failure> {
-        let Some(rows) = &self.rows.rows else { return Ok((0, None)) };
-        let number = |word: &str, default| match word.replace('_', "").as_str() {
-            "" => Some(default),
-            word => word.parse().ok().map(Some),
-        };
-        let parsed = rows.get_ref().split_once("..").and_then(|(first, end)| {
-            let (first, end) = (number(first.trim(), Some(0))??, number(end.trim(), None)?);
-            (end.is_none_or(|end| first <= end)).then_some((first, end))
-        });
-        parsed.ok_or_else(|| {
-            text.refuse(rows.span(), &format!("expected rows such as `0..1000`, found `{}`", rows.get_ref()))
-                .with_code(Code::WrongValue)
-                .with_help("the first row, two dots, and the row behind the last; either may be left out")
-        })
+        self.rows.rows.as_ref().map_or(Ok((0, None)), |rows| parse_rows(text, rows))
     }
 
     /// At most so many rows.
     pub(super) fn limit(&self) -> Option<u64> {
         self.rows.limit.as_ref().map(|limit| *limit.get_ref())
     }
+}
+
+/// Rows such as `0..1000`: the first, and the one behind the last if there is one.
+pub(super) fn parse_rows(text: &Text, rows: &Spanned<String>) -> Result<(u64, Option<u64>), Failure> {
+    let number = |word: &str, default| match word.replace('_', "").as_str() {
+        "" => Some(default),
+        word => word.parse().ok().map(Some),
+    };
+    let parsed = rows.get_ref().split_once("..").and_then(|(first, end)| {
+        let (first, end) = (number(first.trim(), Some(0))??, number(end.trim(), None)?);
+        (end.is_none_or(|end| first <= end)).then_some((first, end))
+    });
+    parsed.ok_or_else(|| {
+        text.refuse(rows.span(), &format!("expected rows such as `0..1000`, found `{}`", rows.get_ref()))
+            .with_code(Code::WrongValue)
+            .with_help("the first row, two dots, and the row behind the last; either may be left out")
+    })
 }
 
 /// The value of one key, taken out of a table.

@@ -137,6 +137,15 @@ impl Parts {
             }
             None => problems.push(missing("sink")),
         }
+        if let (Some(rows), [source]) = (run.as_ref().and_then(|run| run.rows.as_ref()), sources.as_slice())
+            && source.counts_rows()
+        {
+            let refused = text.refuse(
+                rows.span(),
+                "expected `rows` in [run], or `rows` and `limit` in [source], found both",
+            );
+            problems.push(refused.with_code(Code::Conflict).with_help("leave one of them away"));
+        }
         let check_span = check.as_ref().map(Spanned::span);
         let check = check.and_then(|value| problems.check(recall::parse(text, value))).flatten();
         if let (Some(span), Some(_)) = (check_span, check)

@@ -155,8 +155,8 @@ impl Sink for Hnsw {
         // Ids once as they come, once sorted to find duplicates.
         let ids = if input.ids_are_positions() { 0 } else { rows * 8 * 2 };
         let codes = self.codes != Codes::None;
-        let mut memory = index::memory_parts(self.builder(), &params, rows, input.dim, codes, threads);
-        memory.push(("ids", ids));
+        let memory_after = index::memory_parts(self.builder(), &params, rows, input.dim, codes, threads);
+        let memory = vec![("ids", ids)];
         let of_row = |values: usize, bytes: u64| values as u64 * bytes;
         let row_bytes = of_row(input.dim, 4)
             + if codes { of_row(input.dim.next_multiple_of(64), 1) + 8 } else { 0 }
@@ -166,7 +166,7 @@ impl Sink for Hnsw {
         let upper = rows / (self.m as u64 - 1).max(1) * (of_row(self.m, 4) + 8);
         let output_bytes =
             input.rows.exact().map(|rows| VECTORS_OFFSET + rows.saturating_mul(row_bytes) + upper);
-        Ok(SinkPlan { memory, output_bytes, ..SinkPlan::default() })
+        Ok(SinkPlan { memory, memory_after, output_bytes, ..SinkPlan::default() })
     }
 
     fn open(&self, job: SinkJob) -> Result<Writer, Failure> {

@@ -95,6 +95,8 @@ pub trait Sink: DeserializeOwned + Serialize + JsonSchema + fmt::Debug + Send + 
 pub struct SinkPlan {
     /// What it will need memory for, and an upper bound of each part in bytes.
     pub memory: Vec<(&'static str, u64)>,
+    /// What it will need besides when all rows have come: no batch is in memory then.
+    pub memory_after: Vec<(&'static str, u64)>,
     /// Things a person should hear.
     pub notes: Vec<String>,
     /// Whether the rows go to standard output.
@@ -111,12 +113,8 @@ impl SinkPlan {
     pub(crate) fn together(plans: Vec<Self>) -> Self {
         let mut all = Self { output_bytes: Some(0), ..Self::default() };
         for plan in plans {
-            for (name, bytes) in plan.memory {
-                match all.memory.iter_mut().find(|(known, _)| *known == name) {
-                    Some((_, sum)) => *sum = sum.saturating_add(bytes),
-                    None => all.memory.push((name, bytes)),
-                }
-            }
+            add_parts(&mut all.memory, plan.memory);
+            add_parts(&mut all.memory_after, plan.memory_after);
             all.notes.extend(plan.notes);
             all.uses_stdout |= plan.uses_stdout;
             all.can_resume |= plan.can_resume;
@@ -124,6 +122,15 @@ impl SinkPlan {
                 all.output_bytes.zip(plan.output_bytes).map(|(sum, bytes)| sum.saturating_add(bytes));
         }
         all
+    }
+}
+
+fn add_parts(all: &mut Vec<(&'static str, u64)>, parts: Vec<(&'static str, u64)>) {
+    for (name, bytes) in parts {
+        match all.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum = sum.saturating_add(bytes),
+            None => all.push((name, bytes)),
+        }
     }
 }
 
