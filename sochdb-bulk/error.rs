@@ -120,6 +120,13 @@ impl Failure {
         self
     }
 
+    /// Says nothing of what to do.
+    #[must_use]
+    pub(crate) fn without_help(mut self) -> Self {
+        self.help = None;
+        self
+    }
+
     /// Says what kind of mistake it is about.
     #[must_use]
     pub fn with_code(mut self, code: Code) -> Self {

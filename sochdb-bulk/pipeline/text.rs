@@ -94,13 +94,14 @@ impl Text {
     pub(super) fn table(&self) -> Result<Spanned<DeTable<'_>>, Failure> {
         let (mut table, errors) = DeTable::parse_recoverable(&self.text);
         let shown = errors.iter().take(SHOWN_SYNTAX_ERRORS);
-        if let Some(failure) = Failure::all(
-            shown
-                .map(|e| {
-                    self.refuse_toml(e, 0..0, Code::Syntax).with_code(Code::Syntax).with_help(SYNTAX_HELP)
-                })
-                .collect(),
-        ) {
+        let mut failures: Vec<Failure> = shown
+            .map(|e| self.refuse_toml(e, 0..0, Code::Syntax).with_code(Code::Syntax).without_help())
+            .collect();
+        // The same of all of them, so it is said once.
+        if let Some(last) = failures.pop() {
+            failures.push(last.with_help(SYNTAX_HELP));
+        }
+        if let Some(failure) = Failure::all(failures) {
             return Err(failure);
         }
         let mut problems = Problems::default();
