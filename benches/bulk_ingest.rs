@@ -1,12 +1,16 @@
 //! The parts of an ingestion, each by itself: reading a file as a stream, converting it, building an index of it, opening
 //! that, and searching in it. Data is made from a fixed seed.
 
-use std::fs;
+use std::fs::{self, File};
 use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use index::{Distance, Index, InsertBuilder, InstructionSet, Matrix, Metric, Params, Unmonitored, build};
+use index::file::{Contents, Vectors};
+use index::{
+    AutoBuilder, Distance, Index, InsertBuilder, InstructionSet, MappedMatrix, Matrix, Metric, Params,
+    Unmonitored, build,
+};
 use sochdb_bulk::pipeline::{Monitoring, Pipeline, Text};
 
 const DIM: usize = 384;
@@ -90,5 +94,35 @@ fn indexes(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, distances, streams, indexes);
+/// A build by the library alone, from a mapped file to a synced one, and the same by a pipeline.
+fn overhead(c: &mut Criterion) {
+    const ROWS: usize = 40_000;
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("a.f32"), bytemuck::cast_slice(&clustered(ROWS, DIM))).expect("a file");
+    let mut group = c.benchmark_group("overhead");
+    group.sample_size(20).throughput(Throughput::Elements(ROWS as u64));
+    group.bench_function("library_40k_x384", |b| {
+        b.iter(|| {
+            let source = File::open(dir.path().join("a.f32")).expect("a file");
+            let mapped = MappedMatrix::new(&source, 0, ROWS, DIM).expect("a map");
+            let matrix = mapped.matrix();
+            let built = build(matrix, &Params::new(Metric::L2), &AutoBuilder, &Unmonitored)
+                .expect("a graph")
+                .with_faithful_codes(matrix);
+            let path = dir.path().join("library.tmp");
+            let mut out = File::create(&path).expect("a file");
+            let vectors = Vectors::InPlace(matrix);
+            let contents = Contents { built: &built, vectors, vector_checksums: None, ids: None, recipe: "" };
+            index::file::write(&mut out, &contents).expect("a file");
+            out.sync_all().expect("a disk");
+            fs::rename(&path, dir.path().join("library.hnsw")).expect("a name");
+        });
+    });
+    group.bench_function("pipeline_40k_x384", |b| {
+        b.iter(|| run(dir.path(), "{ type = \"hnsw\", path = \"a.hnsw\", metric = \"l2\" }"));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, distances, streams, indexes, overhead);
 criterion_main!(benches);
