@@ -1,6 +1,5 @@
 //! `check`: whether an index file is what was written.
 
-use std::collections::TryReserveError;
 use std::path::PathBuf;
 
 use index::file::SectionKind;
@@ -65,9 +64,7 @@ pub(super) fn execute(args: &Args) -> Result<(), Failure> {
         .num_threads(threads)
         .build()
         .map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))?;
-    let checks = pool
-        .install(|| all(&index, args.deep))
-        .map_err(|e| Failure::failed(format!("{}: no memory for its ids: {e}", args.index.display())))?;
+    let checks = pool.install(|| all(&index, args.deep));
     let failed: Vec<_> = checks.iter().filter(|check| !check.is_ok).map(|check| check.name).collect();
     if args.json {
         let list =
@@ -95,7 +92,7 @@ pub(super) fn execute(args: &Args) -> Result<(), Failure> {
 }
 
 /// All checks of an index that could be opened, which is the first of them.
-fn all(index: &Index, deep: bool) -> Result<Vec<Check>, TryReserveError> {
+fn all(index: &Index, deep: bool) -> Vec<Check> {
     let header = index.header();
     let sections = units::count(header.sections.len() as u64);
     let size = units::bytes(header.file_length_bytes);
@@ -114,7 +111,7 @@ fn all(index: &Index, deep: bool) -> Result<Vec<Check>, TryReserveError> {
         let name = if blocks.section == SectionKind::Codes { "codes" } else { "vectors" };
         checks.push(Check::new(name, blocks.first.is_none(), what));
     }
-    checks.push(ids(index)?);
+    checks.push(ids(index));
     // What is damaged already tells nothing more.
     if let (true, Ok(vectors)) = (is_whole, index.vectors()) {
         checks.push(values(vectors));
@@ -146,20 +143,18 @@ fn all(index: &Index, deep: bool) -> Result<Vec<Check>, TryReserveError> {
             Err(corrupt) => Check::new("recall", false, corrupt.to_string()),
         });
     }
-    Ok(checks)
+    checks
 }
 
 /// Each id is there once.
-fn ids(index: &Index) -> Result<Check, TryReserveError> {
-    let Some(ids) = index.ids() else { return Ok(Check::new("ids", true, "row numbers")) };
-    let mut sorted = Vec::new();
-    sorted.try_reserve_exact(ids.len())?;
-    sorted.extend_from_slice(ids);
+fn ids(index: &Index) -> Check {
+    let Some(ids) = index.ids() else { return Check::new("ids", true, "row numbers") };
+    let mut sorted = ids.to_vec();
     sorted.par_sort_unstable();
-    Ok(match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
         None => Check::new("ids", true, format!("{} ids, each once", units::count(ids.len() as u64))),
         Some(pair) => Check::new("ids", false, format!("the id {} is there twice", pair[0])),
-    })
+    }
 }
 
 /// Every value is a number. Rows of zeros are no mistake, but seldom meant.

@@ -183,9 +183,9 @@ fn of_ibin(bytes: &[u8]) -> Result<Table, Error> {
             format!("{expected} bytes for {rows} x {width} numbers, or twice as many with distances");
         return Err(Error::expected(expected, rest.len()).at(Position::Byte(8)));
     }
+    let numbers = if rest.len() as u128 == expected { rest } else { &rest[..rest.len() / 2] };
     let mut values = Vec::new();
-    #[expect(clippy::cast_possible_truncation, reason = "as long as what is in memory, or half of it")]
-    push_i32(&rest[..expected as usize], 8, &mut values)?;
+    push_i32(numbers, 8, &mut values)?;
     Ok(Table { width: width as usize, values })
 }
 
