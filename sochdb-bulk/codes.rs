@@ -305,7 +305,8 @@ const TABLE: &[Entry] = &[
         "E0501",
         "recall below what was asked for",
         "The pipeline asks for a recall (`[check] recall = { k = 10, min = 0.95 }`), and a sample of rows searched in the new index found fewer of their nearest neighbours. The index was not written. \
-         Raise `ef_construction` or `m` of the sink, or `ef` of the check if searches may take longer.",
+         Raise `ef_construction` or `m` of the sink, or `ef` of the check if searches may take longer.\n\n\
+         From `eval --target-recall` it means that no ef reaches it: then the ground truth is not that of the index.",
     ),
     (
         Code::Differs,

@@ -86,6 +86,13 @@ fn only_the_index_sink_and_the_commands_on_indexes_use_the_engine() {
     let allowed = [
         "sochdb-bulk/sinks/hnsw.rs",
         "sochdb-bulk/cli/query.rs",
+        "sochdb-bulk/cli/queries.rs",
+        "sochdb-bulk/cli/exact/mod.rs",
+        "sochdb-bulk/cli/exact/compare.rs",
+        "sochdb-bulk/cli/eval/mod.rs",
+        "sochdb-bulk/cli/eval/measure.rs",
+        "sochdb-bulk/cli/eval/truth.rs",
+        "sochdb-bulk/cli/check.rs",
         "sochdb-bulk/cli/info.rs",
         "sochdb-bulk/cli/run.rs",
     ];

@@ -9,6 +9,7 @@ mod bad_input;
 mod cli;
 mod columns;
 mod determinism;
+mod eval;
 mod examples;
 #[cfg(unix)]
 mod exec;

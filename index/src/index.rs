@@ -115,6 +115,11 @@ impl Index {
             .collect()
     }
 
+    /// The file.
+    pub(crate) fn sections(&self) -> &Sections {
+        &self.sections
+    }
+
     fn codes(&self) -> Option<CodesView<'_>> {
         let (_, right, bytes) = self.sections.codes()?;
         let stride_bytes = stride_bytes(self.dim());

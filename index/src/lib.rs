@@ -33,9 +33,11 @@
 
 mod beam;
 mod build;
+mod check;
 mod codes;
 mod copies;
 mod distance;
+mod exact;
 pub mod file;
 mod graph;
 mod index;
@@ -55,7 +57,9 @@ pub use build::{
     AutoBuilder, BuildError, BuildInput, Built, GraphBuilder, InsertBuilder, MemoryPart, Monitor, Outcome,
     PartitionBuilder, Phase, Stopped, Unmonitored, build, memory_parts,
 };
+pub use check::BlockCheck;
 pub use distance::{Distance, InstructionSet};
+pub use exact::{ExactSearch, exact};
 pub use graph::{Graph, MAX_ROWS};
 pub use index::{Hit, Index, Searcher};
 pub use metric::Metric;

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::file::Corrupt;
 use crate::level::hash;
-use crate::{Index, Searcher};
+use crate::{Index, Matrix, Searcher, exact};
 
 impl Index {
     /// The mean recall@k of searches with `ef_search` for `sample` of its own rows, each without itself, against exact search.
@@ -32,27 +32,34 @@ impl Index {
             rows.truncate(sample);
         }
         rows.sort_unstable();
+        let vectors = self.vectors()?;
+        let queries: Vec<f32> = rows.iter().flat_map(|&(_, row)| vectors.row(row)).copied().collect();
+        let nearest = exact(vectors, Matrix::new(&queries, self.dim()), self.header().params.metric, k + 1);
         let found: u64 = rows
             .par_iter()
-            .map_init(|| self.searcher(), |searcher, &(_, row)| self.found_near(searcher, row, k, ef_search))
+            .zip(nearest)
+            .map_init(
+                || self.searcher(),
+                |searcher, (&(_, row), nearest)| self.found_near(searcher, row, &nearest, k, ef_search),
+            )
             .try_reduce(|| 0, |a, b| Ok(a + b))?;
         Ok(found as f64 / (rows.len() * k) as f64)
     }
 
-    /// How many of the `k` nearest other rows of a row a search finds.
+    /// How many of the `k` nearest other rows of a row a search finds. `nearest` are its `k + 1` nearest rows, itself mostly
+    /// among them.
     fn found_near(
         &self,
         searcher: &mut Searcher<'_>,
         row: u32,
+        nearest: &[(f32, u32)],
         k: usize,
         ef_search: usize,
     ) -> Result<u64, Corrupt> {
-        let query = self.vector(row);
         let own = self.id_of(row);
-        let exact = searcher.search(query, k + 1, self.rows())?;
-        let found = searcher.search(query, k + 1, ef_search.max(k + 1))?;
-        let farthest =
-            exact.iter().filter(|hit| hit.id != own).nth(k - 1).map_or(f32::INFINITY, |hit| hit.distance);
+        let found = searcher.search(self.vector(row), k + 1, ef_search.max(k + 1))?;
+        let others = nearest.iter().filter(|&&(_, other)| other != row);
+        let farthest = others.map(|&(distance, _)| distance).nth(k - 1).unwrap_or(f32::INFINITY);
         let near = found.iter().filter(|hit| hit.id != own && hit.distance <= farthest).take(k);
         Ok(near.count() as u64)
     }

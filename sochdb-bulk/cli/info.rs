@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use index::file::{Header, OpenError, SectionKind, read_header};
+use index::file::{Corrupt, Header, OpenError, SectionKind, read_header};
 use serde_json::{Value, json};
 
 use crate::output::{stdout, units};
@@ -66,8 +66,17 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
         OpenError::Newer { .. } => {
             failure.with_help("use a newer sochdb-bulk, or build the index again with this one")
         }
-        _ => failure.with_help("the file is damaged: copy it again, or build it again"),
+        _ => failure.with_help(DAMAGED),
     }
+}
+
+/// What to do about a damaged index.
+pub(super) const DAMAGED: &str = "the file is damaged: copy it again, or build it again";
+
+/// What it means that a part of an index is damaged that is looked at when it is used.
+pub(super) fn damaged(path: &Path, corrupt: &Corrupt) -> Failure {
+    let failure = Failure::failed(format!("{}: {corrupt}", path.display()));
+    failure.with_code(Code::Malformed).with_help(DAMAGED)
 }
 
 /// Fails if a file is an index where vectors are wanted.

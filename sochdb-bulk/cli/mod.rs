@@ -1,7 +1,10 @@
 //! The command line: arguments as typed become a pipeline, and the pipeline does the work.
 
 mod build_index;
+mod check;
 mod convert;
+mod eval;
+mod exact;
 mod explain;
 mod generate;
 mod guess;
@@ -14,10 +17,12 @@ mod pipeline_file;
 mod plan;
 mod plugins;
 mod preview;
+mod queries;
 mod query;
 mod run;
 mod shared;
 mod sources;
+mod svg;
 mod validate;
 mod verify;
 
@@ -62,7 +67,10 @@ const EXAMPLES: &str = "\
 Examples:
   sochdb-bulk build-index --input embeddings.npy --output index.hnsw --metric cosine
   sochdb-bulk query --index index.hnsw --query queries.npy --k 10
+  sochdb-bulk exact --base embeddings.npy --query queries.npy --output truth.ivecs
+  sochdb-bulk eval --index index.hnsw --queries queries.npy
   sochdb-bulk info --index index.hnsw
+  sochdb-bulk check index.hnsw
   sochdb-bulk convert --input embeddings.npy --output embeddings.f32 --to-format raw_f32
   sochdb-bulk inspect embeddings.npy
   sochdb-bulk preview embeddings.parquet
@@ -86,7 +94,10 @@ enum Command {
     New(new::Args),
     Run(run::Args),
     Query(query::Args),
+    Exact(exact::Args),
+    Eval(eval::Args),
     Info(info::Args),
+    Check(check::Args),
     Inspect(inspect::Args),
     Preview(preview::Args),
     Verify(verify::Args),
@@ -120,7 +131,10 @@ pub fn main() -> ExitCode {
         Command::New(args) => new::execute(&args, verbosity),
         Command::Run(args) => run::execute(args, verbosity),
         Command::Query(args) => query::execute(args, verbosity),
+        Command::Exact(args) => exact::execute(&args, verbosity),
+        Command::Eval(args) => eval::execute(&args, verbosity),
         Command::Info(args) => info::execute(args),
+        Command::Check(args) => check::execute(&args),
         Command::Inspect(args) => inspect::execute(&args, verbosity),
         Command::Preview(args) => preview::execute(&args, verbosity),
         Command::Verify(args) => verify::execute(&args, verbosity),

@@ -7,20 +7,18 @@ use clap::ValueEnum;
 use index::file::Corrupt;
 use index::{Hit, Index};
 use rayon::prelude::*;
+use readers::FormatDescriptor;
 use readers::formats::npy_header;
-use readers::{
-    Batch, BufferPool, Concat, Dataset, FormatDescriptor, Input, Opener, Position, Scan, check_named, detect,
-    files_called,
-};
 use serde::Serialize;
 
 use super::info::open_failure;
+use super::queries::{self, Wanted};
 use super::shared::{Stats, StatsFlag, parse_format, parse_threads};
+use crate::Failure;
 use crate::output::atomic::{check_not_input, check_target, write_file};
 use crate::output::diagnostics::{Verbosity, say};
 use crate::output::{stdout, units};
 use crate::pipeline::{is_stdio, threads_or_all};
-use crate::{Code, Failure};
 
 /// Search an index: the nearest rows for every query in a file
 #[derive(Debug, clap::Args)]
@@ -112,7 +110,7 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
 #[expect(clippy::cast_precision_loss, reason = "rates and means, of less than 2^53 things")]
 fn search(args: &Args, stats: &mut Stats) -> Result<Report, Failure> {
     let on_stdout = is_stdio(&args.output).then_some("hits");
-    let query_files = query_files(args)?;
+    let query_files = queries::files_of(&args.query)?;
     let mut files = query_files.clone();
     files.extend([args.output.clone(), args.index.clone()]);
     stats.keep_off(&files, on_stdout)?;
@@ -126,13 +124,15 @@ fn search(args: &Args, stats: &mut Stats) -> Result<Report, Failure> {
     let start = Instant::now();
     let index = Index::open(&args.index).map_err(|e| open_failure(&args.index, &e))?;
     let open_secs = start.elapsed().as_secs_f64();
-    let dataset = open_queries(args, query_files, index.dim())?;
+    let others = format!("{} was built from vectors", args.index.display());
+    let wanted = Wanted { format: args.query_format, dim: index.dim(), others: &others };
+    let dataset = queries::open(query_files, wanted)?;
     stats.keep_off(&dataset.info().files, None)?;
     if !is_stdio(&args.output) {
         check_not_input(&args.output, &dataset.info().files)?;
     }
     let threads = threads_or_all(args.threads);
-    let queries = read_queries(&*dataset)?;
+    let queries = queries::read(&*dataset)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
@@ -182,102 +182,6 @@ fn search_all(index: &Index, queries: &[f32], args: &Args) -> Result<(Vec<Vec<Hi
         .collect::<Result<_, Corrupt>>()?;
     let distances = chunks.iter().map(|(_, distances)| distances).sum();
     Ok((chunks.into_iter().flat_map(|(hits, _)| hits).collect(), distances))
-}
-
-/// The files of queries, all that match where a pattern was given.
-fn query_files(args: &Args) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
-    for name in &args.query {
-        if is_stdio(name) && files.contains(name) {
-            return Err(Failure::refused("expected standard input once, found it twice")
-                .with_code(Code::Stdio)
-                .with_help("save one of the two to a file"));
-        }
-        files.extend(files_called(Path::new(""), name)?);
-    }
-    Ok(files)
-}
-
-fn open_queries(args: &Args, files: Vec<PathBuf>, dim: usize) -> Result<Box<dyn Dataset>, Failure> {
-    let mut all = Concat::of(files.len());
-    for file in files {
-        let (dataset, again) = open_query_file(args, &file, dim)?;
-        all.push(dataset, Some(again))?;
-    }
-    Ok(all.finish()?)
-}
-
-/// A file of queries, and what opens it again.
-fn open_query_file(args: &Args, file: &Path, dim: usize) -> Result<(Box<dyn Dataset>, Opener), Failure> {
-    // Bare f32 relies on the index's dimension; a format that knows its own is compared below, in better words.
-    let packed = Input { own_ids: false, ..Input::new(file) };
-    let bare = packed.clone().unpacked()?;
-    let with_dim = Input { dim: Some(dim), ..bare.clone() };
-    let format = match args.query_format {
-        Some(format) => {
-            check_named(format, &with_dim)?;
-            format
-        }
-        None => {
-            detect(&with_dim)
-                .map_err(|e| match e.kind() {
-                    readers::ErrorKind::Request => {
-                        let known: Vec<_> = readers::formats().iter().map(|format| format.name).collect();
-                        e.with_help(format!("name the format with --query-format: {}", known.join(", ")))
-                    }
-                    _ => e,
-                })?
-                .format
-        }
-    };
-    let opener = format.with_defaults()?;
-    if let Ok(dataset) = opener.open(&bare)
-        && dataset.info().dim != dim
-    {
-        let found = dataset.info().dim;
-        let message = format!("{}: expected queries of dimension {dim}, found {found}", bare.path.display());
-        let help =
-            format!("{} was built from vectors of dimension {dim}: use the same model", args.index.display());
-        return Err(Failure::refused(message).with_code(Code::Dimension).with_help(help));
-    }
-    let dataset = opener.open(&with_dim)?;
-    // Standard input stays unpacked, since it cannot be read again.
-    let input = if is_stdio(file) { with_dim } else { Input { dim: Some(dim), ..packed } };
-    Ok((dataset, Box::new(move || opener.open(&input.clone().unpacked()?))))
-}
-
-/// All queries, row by row: each checked as vectors for an index are.
-fn read_queries(dataset: &dyn Dataset) -> Result<Vec<f32>, Failure> {
-    let rows = dataset.info().rows.exact().unwrap_or(u64::MAX);
-    let scan = Scan { rows: 0..rows, batch_rows: 1000 };
-    let pool = BufferPool::new();
-    let mut queries = Vec::new();
-    for piece in dataset.pieces(&scan) {
-        for batch in dataset.read(&scan, &piece, &pool)? {
-            let batch = batch?;
-            crate::pipeline::check_finite(&batch)?;
-            check_squares(&batch)?;
-            queries.extend_from_slice(batch.values());
-        }
-    }
-    Ok(queries)
-}
-
-/// Fails if a query is so long that distances to it overflow.
-fn check_squares(batch: &Batch) -> Result<(), Failure> {
-    let norms = index::Distance::new(index::Metric::L2);
-    let overflows = |query: &[f32]| norms.squared_norm(query) > index::MAX_SQUARED_NORM;
-    match batch.vectors().position(overflows) {
-        None => Ok(()),
-        Some(at) => {
-            let found = "more: distances would overflow";
-            Err(readers::Error::expected("values whose squares sum up to 4e37 at most", found)
-                .in_file(&*batch.origin().file)
-                .at(Position::Row(batch.origin().row + at as u64))
-                .with_help("scale the queries as the vectors of the index were")
-                .into())
-        }
-    }
 }
 
 fn write(output: &Path, bytes: &[u8]) -> Result<(), Failure> {

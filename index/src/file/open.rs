@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::Mmap;
+use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::header::{
@@ -16,6 +17,7 @@ use super::header::{
 };
 use super::validate::validate;
 use super::{BLOCK_BYTES, Corrupt, corrupt};
+use crate::check::BlockCheck;
 use crate::codes::stride_bytes;
 
 /// Why an index file cannot be used.
@@ -176,6 +178,22 @@ impl Blocks {
         Ok(())
     }
 
+    /// Compares all blocks, also those that were compared before, in the current rayon pool.
+    fn check_all(&self, map: &Mmap) -> BlockCheck {
+        let blocks = self.bytes.len().div_ceil(BLOCK_BYTES);
+        let mut damaged: Vec<(usize, Corrupt)> = (0..blocks)
+            .into_par_iter()
+            .filter_map(|block| Some((block, self.check_block(map, block).err()?)))
+            .collect();
+        damaged.sort_by_key(|(block, _)| *block);
+        BlockCheck {
+            section: self.kind,
+            blocks: blocks as u64,
+            damaged_blocks: damaged.len() as u64,
+            first: damaged.into_iter().next().map(|(_, corrupt)| corrupt),
+        }
+    }
+
     #[cold]
     fn check_block(&self, map: &Mmap, block: usize) -> Result<(), Corrupt> {
         let checksums: &[u64] = bytemuck::cast_slice(&map[self.checksums.clone()]);
@@ -322,6 +340,20 @@ impl Sections {
         let row_bytes = self.header.dim * 4;
         let start = row as usize * row_bytes;
         self.vectors.check(&self.map, start..start + row_bytes)
+    }
+
+    /// Compares all blocks of vectors and codes with their checksums.
+    pub(crate) fn check_blocks(&self) -> Vec<BlockCheck> {
+        [Some(&self.vectors), self.codes.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|blocks| blocks.check_all(&self.map))
+            .collect()
+    }
+
+    /// Makes sure that all vectors are what was written.
+    pub(crate) fn check_all_vectors(&self) -> Result<(), Corrupt> {
+        self.vectors.check_all(&self.map).first.map_or(Ok(()), Err)
     }
 
     /// The numbers of the quantizer, and of each row the term and the codes; nothing if the file has no codes.

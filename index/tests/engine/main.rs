@@ -6,6 +6,7 @@
 
 mod answers;
 mod cases;
+mod check;
 mod codes;
 mod damage;
 mod data;

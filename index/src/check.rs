@@ -1,0 +1,65 @@
+//! Going through a whole index: every checksum, every node.
+
+use crate::Index;
+use crate::Matrix;
+use crate::file::{Corrupt, SectionKind};
+use crate::graph::GraphAccess;
+use crate::vectors::Rows;
+
+/// What was found in a section whose blocks have checksums of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockCheck {
+    /// The section: vectors or codes.
+    pub section: SectionKind,
+    /// How many blocks it has.
+    pub blocks: u64,
+    /// How many of them are not what their checksums say.
+    pub damaged_blocks: u64,
+    /// The first of those.
+    pub first: Option<Corrupt>,
+}
+
+impl Index {
+    /// Compares all blocks of vectors and codes with their checksums, on the current rayon pool. Everything else was checked
+    /// when the file was opened.
+    pub fn check_blocks(&self) -> Vec<BlockCheck> {
+        self.sections().check_blocks()
+    }
+
+    /// All vectors, row by row, after their checksums: as [`Index::check_blocks`], but of the vectors alone.
+    ///
+    /// # Errors
+    /// The first block that is not what its checksum says.
+    pub fn vectors(&self) -> Result<Matrix<'_>, Corrupt> {
+        self.sections().check_all_vectors()?;
+        Ok(Rows::matrix(self))
+    }
+
+    /// The ids of the rows; nothing where they are row numbers.
+    pub fn ids(&self) -> Option<&[u64]> {
+        self.sections().ids()
+    }
+
+    /// How many nodes of level 0 can be reached on it from where a search enters it, as in
+    /// [`crate::file::Header::reachable_nodes`]: counted by walking to all of them.
+    pub fn count_reachable_nodes(&self) -> u64 {
+        let Some(mut slot) = self.entry_point() else { return 0 };
+        for level in (1..=self.top_level()).rev() {
+            slot = self.layer(level).down.map_or(slot, |down| down[slot as usize]);
+        }
+        let layer = self.layer(0);
+        let mut is_reached = vec![false; layer.len()];
+        let mut queue = vec![slot];
+        is_reached[slot as usize] = true;
+        let mut count = 1;
+        while let Some(slot) = queue.pop() {
+            for &neighbour in layer.neighbours(slot) {
+                if !std::mem::replace(&mut is_reached[neighbour as usize], true) {
+                    count += 1;
+                    queue.push(neighbour);
+                }
+            }
+        }
+        count
+    }
+}
