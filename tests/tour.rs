@@ -49,12 +49,12 @@ fn the_tour_goes_as_it_is_written() {
             let output = dir.ok(block.trim().strip_prefix("sochdb-bulk ").expect("a command of the program"));
             printed = output.text().to_owned() + &output.stderr;
             commands += 1;
-            write!(new, "{block}```\n").unwrap();
+            writeln!(new, "{block}```").unwrap();
         } else {
             if !update {
                 assert_eq!(without_times(&printed), without_times(&block), "command {commands}");
             }
-            write!(new, "{printed}```\n").unwrap();
+            writeln!(new, "{printed}```").unwrap();
         }
     }
     assert_eq!(commands, 5);
