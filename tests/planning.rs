@@ -102,12 +102,12 @@ fn memory_is_kept_below_a_limit_or_the_run_refused() {
         (stats["planned_memory_bytes"].as_u64().unwrap(), stats["batch_rows"].as_u64().unwrap())
     };
     let whole = dir.read("b.npy");
-    let (code, limited, stderr) = plan("--memory-limit 12MiB");
+    let (code, limited, stderr) = plan("--memory-limit 6MiB");
     assert_eq!(code, Some(0), "{stderr}");
-    assert!(planned(&all).0 > 12 << 20 && planned(&limited).0 <= 12 << 20);
+    assert!(planned(&all).0 > 6 << 20 && planned(&limited).0 <= 6 << 20);
     assert!(planned(&limited).1 < planned(&all).1);
     assert_eq!(difference(&whole, &dir.read("b.npy")), None);
-    let (code, _, stderr) = plan("--memory-limit 2MiB");
+    let (code, _, stderr) = plan("--memory-limit 1MiB");
     assert_eq!(code, Some(2));
     assert!(stderr.starts_with("error[E0306]: ") && stderr.contains("stream "), "{stderr}");
 }
@@ -262,4 +262,17 @@ fn converted(dim: usize, values: &[f32]) -> Vec<u8> {
     dir.write("a.npy", npy_f32(dim, values));
     dir.ok("convert -i a.npy -o b.npy");
     dir.read("b.npy")
+}
+
+#[test]
+fn without_a_command_there_is_help() {
+    let output = Dir::new().run("");
+    assert_eq!(output.code, Some(2));
+    assert!(
+        output.stderr.contains("Usage: sochdb-bulk") && !output.stderr.starts_with("error["),
+        "{}",
+        output.stderr
+    );
+    let output = Dir::new().run("--help");
+    assert!(output.code == Some(0) && output.text().contains("Exit codes"), "{}", output.stderr);
 }

@@ -168,6 +168,10 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
         };
     }
     let text = error.render().to_string();
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        diagnostics::say(Verbosity::Quiet, Verbosity::Quiet, text.trim_end());
+        return ExitCode::from(2);
+    }
     let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
     let (message, help) = text.split_once("\n\n").unwrap_or((text, ""));
     let failure = Failure::refused(message.trim_end()).with_code(Code::CommandLine);

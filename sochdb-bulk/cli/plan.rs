@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use super::run::{Overrides, read};
 use super::shared::RunFlags;
-use crate::Failure;
 use crate::output::diagnostics::Verbosity;
 use crate::output::progress::Progress;
 use crate::output::{stdout, units};
 use crate::pipeline::{
     Cancel, Estimate, Monitoring, Outline, Pipeline, StepOutline, estimate, listed_memory,
 };
+use crate::{Code, Failure};
 
 /// Show what a pipeline will do: rows, copies, passes, memory, sizes, and about how long it takes
 ///
@@ -71,7 +71,8 @@ pub(super) fn execute(args: &Args) -> Result<(), Failure> {
     let plan = pipeline.plan_with(&monitoring)?;
     let plan_secs = start.elapsed().as_secs_f64();
     let probes = !args.no_probe && args.format != Format::Mermaid;
-    let estimate = if probes { estimate(&text, &run, &plan, plan_secs, &monitoring)? } else { None };
+    let estimate =
+        if probes { estimate(&text, &run, &plan, plan_secs, &monitoring).map_err(of_probe)? } else { None };
     let outline = plan.outline();
     match args.format {
         Format::Text => {
@@ -80,6 +81,16 @@ pub(super) fn execute(args: &Args) -> Result<(), Failure> {
         }
         Format::Json => stdout::line(&as_json(&outline, estimate)?.to_string()),
         Format::Mermaid => stdout::write(as_mermaid(&outline).as_bytes()),
+    }
+}
+
+/// What fails in the probe fails in a folder that nobody named.
+fn of_probe(failure: Failure) -> Failure {
+    match failure.code() {
+        Code::Io => {
+            failure.with_help("set TMPDIR to a folder with more space, or leave the time out: --no-probe")
+        }
+        _ => failure,
     }
 }
 

@@ -6,17 +6,9 @@ use super::run_options::MemoryLimit;
 use crate::output::units;
 use crate::{Code, Failure};
 
-/// What any process needs.
-const PROCESS_BYTES: u64 = 5 << 19;
-
-/// Batches in flight: with one thread that which it works on, and a buffer for the next; with several, one of them takes what the
-/// others have read, each of which works on one while two may wait.
-fn batches_in_flight(threads: usize) -> u64 {
-    match threads as u64 {
-        0 | 1 => 2,
-        threads => 3 * (threads - 1) + 1,
-    }
-}
+/// What any process needs, and each of its threads.
+const PROCESS_BYTES: u64 = 3 << 19;
+const THREAD_BYTES: u64 = 64 << 10;
 
 /// What the stream itself holds: the batches in flight.
 #[derive(Debug, Clone, Copy)]
@@ -28,16 +20,28 @@ pub(super) struct StreamMemory {
     /// How often the values of a batch are in memory: once for a source that does not give them in place, and once for every
     /// stage that makes new ones.
     pub(super) copies: u64,
+    /// Whether one thread takes the rows in their order.
+    pub(super) in_order: bool,
     pub(super) threads: usize,
 }
 
 impl StreamMemory {
+    /// Batches in flight: one for each thread, or, where one thread takes what the others have read, one that it works on, and for
+    /// each of the others one that it works on while two may wait.
+    fn batches(&self) -> u64 {
+        match (self.in_order, self.threads as u64) {
+            (false, threads) => threads.max(1),
+            (true, 0 | 1) => 2,
+            (true, threads) => 3 * (threads - 1) + 1,
+        }
+    }
+
     /// An upper bound for batches of such a scan.
     fn bytes(&self, scan: &Scan) -> u64 {
         let rows = scan.rows.end - scan.rows.start;
         let batch_rows = rows.min(scan.batch_rows as u64);
         let row_bytes = self.vector_bytes.saturating_mul(self.copies).saturating_add(self.other_bytes);
-        let batches = batches_in_flight(self.threads);
+        let batches = self.batches();
         let pieces = match rows.div_ceil(scan.batch_rows as u64) {
             // A stream of unknown length is one piece.
             _ if scan.rows.end == u64::MAX => 1,
@@ -74,7 +78,7 @@ pub(super) fn fit(
         let more =
             if total(&while_rows_come) > total(&fixed.after) { while_rows_come } else { fixed.after.clone() };
         parts.extend(more);
-        parts.push(("process", PROCESS_BYTES));
+        parts.push(("process", PROCESS_BYTES + stream.threads as u64 * THREAD_BYTES));
         parts.retain(|&(_, bytes)| bytes > 0);
         parts
     };

@@ -188,6 +188,10 @@ impl Plan {
             vector_bytes: info.dim.max(stream.dim) as u64 * 4,
             other_bytes: 8 + text_bytes(info),
             copies,
+            in_order: !sink_plan.is_positional
+                || !has_plain_stages
+                || stream.rows.exact().is_none()
+                || stream.drops_rows,
             threads,
         };
         let fixed = Fixed { always: memory, after: sink_plan.memory_after };

@@ -216,6 +216,7 @@ impl Layout {
     pub(super) fn plan(&self, path: &Path, input: &StreamInfo, threads: usize) -> Result<SinkPlan, Failure> {
         let mut plan = stream::plan(path, Some(self.what))?;
         plan.memory.push(("encoding", (threads * PORTION_BYTES.max(self.row_bytes(input.dim))) as u64));
+        plan.is_positional = !is_from_front_to_back(path);
         self.header(input.rows.exact().unwrap_or_default(), input.dim)?;
         if inside_zst(path).is_none() {
             plan.can_resume = !plan.uses_stdout;

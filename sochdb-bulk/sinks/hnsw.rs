@@ -166,7 +166,7 @@ impl Sink for Hnsw {
         let upper = rows / (self.m as u64 - 1).max(1) * (of_row(self.m, 4) + 8);
         let output_bytes =
             input.rows.exact().map(|rows| VECTORS_OFFSET + rows.saturating_mul(row_bytes) + upper);
-        Ok(SinkPlan { memory, memory_after, output_bytes, ..SinkPlan::default() })
+        Ok(SinkPlan { memory, memory_after, output_bytes, is_positional: true, ..SinkPlan::default() })
     }
 
     fn open(&self, job: SinkJob) -> Result<Writer, Failure> {

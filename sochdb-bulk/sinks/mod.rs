@@ -101,6 +101,8 @@ pub struct SinkPlan {
     pub notes: Vec<String>,
     /// Whether the rows go to standard output.
     pub uses_stdout: bool,
+    /// Whether rows may come in any order, from any thread: the writer is [`Writer::Positional`].
+    pub is_positional: bool,
     /// About the size of all files, where that is known before.
     pub output_bytes: Option<u64>,
     /// Whether the file may be written by several runs one after the other: a positional one, of rows whose place is known. The
@@ -111,12 +113,13 @@ pub struct SinkPlan {
 impl SinkPlan {
     /// The plan of several sinks that get the same rows.
     pub(crate) fn together(plans: Vec<Self>) -> Self {
-        let mut all = Self { output_bytes: Some(0), ..Self::default() };
+        let mut all = Self { output_bytes: Some(0), is_positional: true, ..Self::default() };
         for plan in plans {
             add_parts(&mut all.memory, plan.memory);
             add_parts(&mut all.memory_after, plan.memory_after);
             all.notes.extend(plan.notes);
             all.uses_stdout |= plan.uses_stdout;
+            all.is_positional &= plan.is_positional;
             all.can_resume |= plan.can_resume;
             all.output_bytes =
                 all.output_bytes.zip(plan.output_bytes).map(|(sum, bytes)| sum.saturating_add(bytes));

@@ -29,7 +29,7 @@ impl Sink for Null {
     }
 
     fn plan(&mut self, _input: &StreamInfo, _threads: usize) -> Result<SinkPlan, Failure> {
-        Ok(SinkPlan::default())
+        Ok(SinkPlan { is_positional: true, ..SinkPlan::default() })
     }
 
     fn open(&self, _job: SinkJob) -> Result<Writer, Failure> {

@@ -134,7 +134,8 @@ impl Sink for ParquetSink {
         let rows = input.rows.exact().unwrap_or(u64::MAX).min(self.group_rows(input.dim)? as u64);
         // The pages of a group, and rows on their way into a page: as they came, with levels, encoded, compressed.
         let group = rows.saturating_mul(input.dim as u64 * 4 + 8 + 5);
-        plan.memory.push(("row group", group.saturating_add(12 * PAGE_BYTES.max(input.dim * 4) as u64)));
+        let pages = if self.compression == Compression::None { 3 } else { 12 };
+        plan.memory.push(("row group", group.saturating_add(pages * PAGE_BYTES.max(input.dim * 4) as u64)));
         Ok(plan)
     }
 

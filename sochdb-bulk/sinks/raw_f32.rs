@@ -91,6 +91,7 @@ impl Sink for RawF32Sink {
     fn plan(&mut self, input: &StreamInfo, _threads: usize) -> Result<SinkPlan, Failure> {
         self.metric = self.metric.or(input.metric);
         let mut plan = stream::plan(&self.path, Some("a file of raw f32"))?;
+        plan.is_positional = !is_from_front_to_back(&self.path);
         plan.notes.extend(lost_texts("a file of raw f32", input));
         plan.notes.extend(lost_columns("a file of raw f32", input));
         if plan.uses_stdout {

@@ -164,7 +164,7 @@ impl Dataset for ParquetDataset {
             let sample = Sample::of(&self.source, metadata.column(leaf), rows).unwrap_or_default();
             let held = match pages.filter(|_| number == 0) {
                 // Memory that was freed is not given back at once.
-                Some(pages) => pages.memory_bytes(group, &sample).saturating_mul(2),
+                Some(pages) => pages.memory_bytes(group, &sample).saturating_mul(5) / 4,
                 None => {
                     let all = u64::try_from(metadata.column(leaf).uncompressed_size()).unwrap_or_default();
                     let values = u64::try_from(metadata.column(leaf).num_values()).unwrap_or_default();
