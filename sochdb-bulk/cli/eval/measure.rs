@@ -1,7 +1,7 @@
 //! Searches of all queries, timed.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -53,6 +53,8 @@ pub(super) struct Bench<'a> {
     pool: ThreadPool,
     /// One a thread.
     searchers: Vec<Mutex<Searcher<'a>>>,
+    /// Whether all queries were searched for once.
+    is_warm: AtomicBool,
 }
 
 /// One search: which query, what it found, in what time.
@@ -71,14 +73,25 @@ impl<'a> Bench<'a> {
             .build()
             .map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))?;
         let searchers = (0..threads).map(|_| Mutex::new(index.searcher())).collect();
-        Ok(Self { queries, dim: index.dim(), truth, k, rows: index.rows(), pool, searchers })
+        Ok(Self {
+            queries,
+            dim: index.dim(),
+            truth,
+            k,
+            rows: index.rows(),
+            pool,
+            searchers,
+            is_warm: AtomicBool::new(false),
+        })
     }
 
     /// Searches for all queries. Those that nobody times come first: they bring memory and caches to where they are later.
     #[expect(clippy::cast_precision_loss, reason = "rates and means, of less than 2^53 things")]
     pub(super) fn run(&self, ef: usize, cancel: &Cancel) -> Result<Point, Stop> {
         const WARM_UP_ROWS: usize = 100;
-        let warm_up = WARM_UP_ROWS.max(self.searchers.len()) * self.dim;
+        // The first searches also check the blocks of the file that they come to.
+        let is_first = !self.is_warm.swap(true, Ordering::Relaxed);
+        let warm_up = if is_first { usize::MAX } else { WARM_UP_ROWS.max(self.searchers.len()) * self.dim };
         self.search(&self.queries[..warm_up.min(self.queries.len())], ef, cancel)?;
         let before = self.distances();
         let start = Instant::now();

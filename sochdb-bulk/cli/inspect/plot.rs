@@ -61,9 +61,16 @@ fn ticks(histogram: &Histogram) -> Vec<(f64, String)> {
     }
     let at = |tick: u32| {
         let share = f64::from(tick) / f64::from(TICKS);
-        (LEFT + (RIGHT - LEFT) * share, units::value(from + (to - from) * share))
+        (LEFT + (RIGHT - LEFT) * share, label(from + (to - from) * share, (to - from) / f64::from(TICKS)))
     };
     (0..=TICKS).map(at).collect()
+}
+
+/// A number with as many decimals as tell it from one that is a step away.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 12")]
+fn label(number: f64, step: f64) -> String {
+    let decimals = (1.0 - step.log10().floor()).clamp(0.0, 12.0) as usize;
+    if (1e-3..1e6).contains(&number.abs()) { format!("{number:.decimals$}") } else { units::value(number) }
 }
 
 /// A round number, of which so many as there are ticks reach `most`.
