@@ -193,6 +193,42 @@ fn an_index_is_built_again_from_its_recipe() {
 }
 
 #[test]
+fn a_recipe_says_what_it_needs() {
+    let dir = dir_with("");
+    dir.write("ids.u64", crate::util::ids_bytes(&(5000..5500).collect::<Vec<_>>()));
+    dir.ok("build-index -i a.npy -o a.hnsw --ids ids.u64");
+    let again = "run --from a.hnsw --set source.path=a.npy --set sink.path=b.hnsw";
+    let output = dir.run(again);
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("--set stage.0.path=FILE"), "{}", output.stderr);
+    dir.ok(&format!("{again} --set stage.0.path=ids.u64"));
+    assert_eq!(difference(&dir.read("a.hnsw"), &dir.read("b.hnsw")), None);
+    // Of formats that differ each file tells its own.
+    dir.ok("convert -i a.npy -o c.fvecs");
+    dir.ok("build-index -i a.npy -i c.fvecs -o d.hnsw");
+    dir.ok("run --from d.hnsw --set source.paths=[\"a.npy\",\"c.fvecs\"] --set sink.path=e.hnsw");
+    assert_eq!(difference(&dir.read("d.hnsw"), &dir.read("e.hnsw")), None);
+}
+
+#[test]
+fn outputs_of_all_sinks_are_left_or_none() {
+    let sinks =
+        "[[sink]]\ntype = \"npy\"\npath = \"b.npy\"\n[[sink]]\ntype = \"fvecs\"\npath = \"c.fvecs\"\n";
+    let dir = dir_with(&format!("{SOURCE}{sinks}"));
+    dir.ok("run p.toml --if-exists skip");
+    let both = [dir.read("b.npy"), dir.read("c.fvecs")];
+    assert!(dir.ok("run p.toml --if-exists skip").stderr.contains("nothing was done"));
+    std::fs::remove_file(dir.path("b.npy")).unwrap();
+    let output = dir.run("run p.toml --if-exists skip");
+    assert!(
+        output.code == Some(2) && output.stderr.starts_with("error[E0202]: c.fvecs"),
+        "{}",
+        output.stderr
+    );
+    assert_eq!(dir.read("c.fvecs"), both[1]);
+}
+
+#[test]
 fn programs_are_told_how_it_goes() {
     let dir = dir_with(&format!("{SOURCE}{HNSW}"));
     let output = dir.ok("run p.toml --progress json --stats stats.json");

@@ -73,6 +73,12 @@ fn what_is_left_of_another_run_is_not_gone_on_with() {
             output.stderr
         );
     }
+    // Nor with a file that somebody has cut.
+    let kept = dir.read(".o.npy.resume");
+    dir.write(".o.npy.resume", &kept[..1000]);
+    let output = dir.run(words);
+    assert!(output.code == Some(1) && output.stderr.contains("expected at least"), "{}", output.stderr);
+    dir.write(".o.npy.resume", kept);
     let mut bytes = dir.read("a.npy");
     let last = bytes.len() - 1;
     bytes[last] ^= 1;

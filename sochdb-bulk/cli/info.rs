@@ -59,7 +59,7 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
     let failure = Failure::failed(format!("{}: {error}", path.display())).with_code(code);
     match error {
         OpenError::Io(error) if error.raw_os_error().is_none() => failure.with_help("name an index file"),
-        OpenError::Io(_) => failure,
+        OpenError::Io(_) => failure.with_help("check its name and who may read it"),
         OpenError::NotAnIndex => {
             failure.with_help("make an index of a file of vectors with `sochdb-bulk build-index`")
         }

@@ -15,7 +15,7 @@ use crate::output::{stdout, units};
 use crate::pipeline::{
     Cancel, Estimate, Monitoring, Outline, Pipeline, StepOutline, estimate, listed_memory,
 };
-use crate::{Code, Failure};
+use crate::{Code, Failure, Kind};
 
 /// Show what a pipeline will do: rows, copies, passes, memory, sizes, and about how long it takes
 ///
@@ -59,21 +59,36 @@ enum Format {
 }
 
 pub(super) fn execute(args: &Args) -> Result<(), Failure> {
+    if args.run.stats.is_wanted() {
+        return Err(Failure::refused("expected no --stats: a plan is no run")
+            .with_code(Code::Conflict)
+            .with_help("`--format json` has all that is known before"));
+    }
     let text = read(&args.file, &args.overrides)?;
     let mut pipeline = Pipeline::parse(text.clone())?;
     args.run.put_into(&mut pipeline);
     let run = pipeline.run.clone();
     let monitoring = Monitoring {
         cancel: Cancel::by_signals(),
-        progress: Progress::new(Verbosity::Quiet, args.run.progress),
+        progress: Progress::new(Verbosity::Normal, args.run.progress),
     };
     let start = Instant::now();
     let plan = pipeline.plan_with(&monitoring)?;
     let plan_secs = start.elapsed().as_secs_f64();
     let probes = !args.no_probe && args.format != Format::Mermaid;
-    let estimate =
-        if probes { estimate(&text, &run, &plan, plan_secs, &monitoring).map_err(of_probe)? } else { None };
-    let outline = plan.outline();
+    let mut failed = None;
+    let estimate = match probes.then(|| estimate(&text, &run, &plan, plan_secs, &monitoring)) {
+        None => None,
+        Some(Ok(estimate)) => estimate,
+        // What is wrong with the first rows is worth knowing, and the rest of the plan as well.
+        Some(Err(failure)) if failure.kind() == Kind::Failed && failure.code() != Code::Io => {
+            failed = Some(format!("the run will fail: {}", failure.line()));
+            None
+        }
+        Some(Err(failure)) => return Err(of_probe(failure)),
+    };
+    let mut outline = plan.outline();
+    outline.notes.extend(failed);
     match args.format {
         Format::Text => {
             let parts = listed_memory(plan.memory_parts());
@@ -168,9 +183,10 @@ fn as_text(outline: &Outline, parts: &str, estimate: Option<Estimate>, probes: b
             let (secs, probe_secs) = (units::seconds(secs), units::seconds(probe_secs));
             line("time", &format!("about {secs} ({} rows took {probe_secs})", units::count(probe_rows)));
         }
-        None if probes => {
-            line("time", "cannot be told: the rows can be read only once, or nobody knows how many there are")
-        }
+        None if probes => line(
+            "time",
+            "cannot be told: the rows can be read only once, their number is not known, or reading them fails",
+        ),
         None => {}
     }
     line(

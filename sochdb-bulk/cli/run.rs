@@ -61,7 +61,8 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
         (_, Some(index)) => {
             let (_, recipe) = index::file::read_header(index).map_err(|e| open_failure(index, &e))?;
             let name = format!("recipe of {}", index.display());
-            Text::new(name, recipe_of(index, &recipe)?, "").with_overrides(&args.overrides.set)?
+            let recipe = runnable(recipe_of(index, &recipe)?, &name, &args.overrides)?;
+            Text::new(name, recipe, "").with_overrides(&args.overrides.set)?
         }
         (Some(file), None) => read(file, &args.overrides)?,
         (None, None) => return Err(Failure::refused("expected a pipeline file, found none")),
@@ -69,6 +70,39 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     let mut pipeline = Pipeline::parse(text)?;
     args.run.put_into(&mut pipeline);
     run_pipeline(pipeline, &args.run, verbosity)
+}
+
+/// A recipe as a pipeline that can be run. It has no paths; of stages that read a file it says so, and that file has to be named.
+fn runnable(recipe: &str, name: &str, overrides: &Overrides) -> Result<String, Failure> {
+    let mut table: toml::Table =
+        recipe.parse().map_err(|e: toml::de::Error| Failure::failed(format!("{name}: {}", e.message())))?;
+    // Of several formats each file tells its own.
+    if let Some(source) = table.get_mut("source").and_then(toml::Value::as_table_mut)
+        && source.get("type").is_some_and(toml::Value::is_array)
+    {
+        source.remove("type");
+    }
+    let stages = table.get_mut("stage").and_then(toml::Value::as_array_mut);
+    for (number, stage) in stages.into_iter().flatten().enumerate() {
+        let Some(stage) = stage.as_table_mut() else { continue };
+        for (mark, option) in [("loaded", "load"), ("from_file", "path")] {
+            if stage.remove(mark).is_none() {
+                continue;
+            }
+            // What counting has is not wanted beside a file.
+            stage.remove("offset");
+            let wanted = format!("stage.{number}.{option}=");
+            if !overrides.set.iter().any(|set| set.replace(' ', "").starts_with(&wanted)) {
+                let kind = stage.get("type").and_then(toml::Value::as_str).unwrap_or_default();
+                let message =
+                    format!("{name}: stage {number} ({kind}) read a file, which the recipe does not name");
+                return Err(Failure::refused(message)
+                    .with_code(Code::Missing)
+                    .with_help(format!("name it: --set {wanted}FILE")));
+            }
+        }
+    }
+    Ok(table.to_string())
 }
 
 /// The text of a pipeline file, with what is to be changed in it.

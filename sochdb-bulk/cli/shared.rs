@@ -16,7 +16,7 @@ use crate::pipeline::{
     listed_memory,
 };
 use crate::stages::Dropped;
-use crate::{Code, Failure};
+use crate::{Code, Failure, Kind};
 
 /// The format that runs a program.
 pub(super) const EXEC: &str = "exec";
@@ -144,6 +144,13 @@ pub(super) struct StatsFlag {
     /// Write statistics: `json` to standard output, anything else is a file
     #[arg(long, value_name = "json|FILE")]
     stats: Option<String>,
+}
+
+impl StatsFlag {
+    /// Whether statistics are wanted.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.stats.is_some()
+    }
 }
 
 /// A number of threads that a person can mean.
@@ -335,6 +342,7 @@ pub(super) fn run_pipeline(
     let verbosity = if flags.quiet_here { Verbosity::Quiet } else { verbosity };
     let progress = Progress::new(verbosity, flags.progress);
     let monitoring = Monitoring { cancel: Cancel::by_signals(), progress };
+    let resumes = pipeline.run.resume;
     let mut stats = Stats::new(&flags.stats)?;
     let outcome = pipeline.plan_with(&monitoring).and_then(|plan| {
         stats.keep_off(plan.files(), plan.uses_stdout().then_some("rows"))?;
@@ -345,7 +353,19 @@ pub(super) fn run_pipeline(
         let parts = listed_memory(plan.memory_parts());
         let line = format!("memory: up to {memory} besides mapped files ({parts})");
         say(Verbosity::Verbose, verbosity, &line);
-        let mut report = plan.run(&monitoring)?;
+        let writes_files = !plan.outputs().is_empty();
+        let mut report = plan.run(&monitoring).map_err(|failure| match failure.kind() {
+            // Whoever read the rows has seen enough, but there were to be files as well.
+            Kind::Unheard if writes_files => Failure::failed(
+                "standard output was closed before all rows were written, and so no file was written either",
+            )
+            .with_code(Code::Io)
+            .with_help("let its reader take all rows, or write them to a file"),
+            Kind::Stopped(_) if resumes && !failure.message().contains("kept") => {
+                failure.with_message("stopped; what an earlier run has kept is still there".to_owned())
+            }
+            _ => failure,
+        })?;
         if stats.are_wanted() {
             for output in report.outputs.iter_mut().filter(|output| !is_stdio(&output.path)) {
                 output.xxh3_128 = Some(stats::digest(&output.path)?);

@@ -2,6 +2,28 @@
 
 use std::fmt::Write as _;
 
+use std::path::Path;
+
+use crate::output::atomic::check_target;
+use crate::pipeline::is_stdio;
+use crate::{Code, Failure};
+
+/// Fails unless a picture can be put there.
+pub(super) fn check_plot(path: &Path) -> Result<(), Failure> {
+    if is_stdio(path) {
+        return Err(Failure::refused("expected a file for --plot, found standard output")
+            .with_code(Code::Stdio)
+            .with_help("name a file, such as plot.svg"));
+    }
+    if !path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
+        let message = format!("{}: expected a name that ends in .svg, as the picture is SVG", path.display());
+        return Err(Failure::refused(message).with_code(Code::Format).with_help(
+            "name a file such as plot.svg; `rsvg-convert` and browsers make other formats of it",
+        ));
+    }
+    check_target(path)
+}
+
 pub(super) const WIDTH: f64 = 720.0;
 pub(super) const HEIGHT: f64 = 400.0;
 /// Where the axes are.

@@ -55,6 +55,11 @@ impl AtomicFile {
     pub(crate) fn resume(target: &Path) -> Result<Self, Failure> {
         check_target(target)?;
         let name = partial_name(target);
+        if fs::symlink_metadata(&name).is_ok_and(|metadata| !metadata.is_file()) {
+            let message =
+                format!("{}: expected a file of an earlier run, found something else", name.display());
+            return Err(Failure::refused(message).with_code(Code::Target).with_help("remove it"));
+        }
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&name);
         let file = file.map_err(|e| Failure::io("open", &name, &e))?;
         if matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {

@@ -15,8 +15,10 @@ use crate::{Code, Failure};
 #[derive(Debug)]
 pub(crate) struct Partial {
     journal: PathBuf,
+    data: PathBuf,
     fingerprint: String,
     rows: u64,
+    is_done: bool,
 }
 
 /// What is in the journal.
@@ -25,6 +27,8 @@ struct Journal {
     schema: u32,
     fingerprint: String,
     rows: u64,
+    /// Of the file, which has room for all rows from the start.
+    len_bytes: u64,
 }
 
 impl Partial {
@@ -41,11 +45,22 @@ impl Partial {
         let found = match fs::read(&journal) {
             // Without the rows it says nothing.
             Ok(text) if data.is_file() => text,
-            _ => return Ok(Self { journal, fingerprint, rows: 0 }),
+            _ => return Ok(Self { journal, data, fingerprint, rows: 0, is_done: false }),
         };
         match serde_json::from_slice::<Journal>(&found) {
             Ok(found) if found.schema == 1 && found.fingerprint == fingerprint => {
-                Ok(Self { journal, fingerprint, rows: found.rows })
+                let len_bytes = fs::metadata(&data).map_err(|e| Failure::io("look at", &data, &e))?.len();
+                if len_bytes < found.len_bytes {
+                    let message = format!(
+                        "{}: expected at least {} bytes, found {len_bytes}",
+                        data.display(),
+                        found.len_bytes
+                    );
+                    return Err(Failure::failed(message)
+                        .with_code(Code::Changed)
+                        .with_help(format!("somebody changed it: remove it and {}", journal.display())));
+                }
+                Ok(Self { journal, data, fingerprint, rows: found.rows, is_done: false })
             }
             _ => {
                 let message = format!(
@@ -70,7 +85,8 @@ impl Partial {
     /// # Errors
     /// What the operating system says.
     pub(crate) fn commit(&mut self, rows: u64) -> Result<(), Failure> {
-        let journal = Journal { schema: 1, fingerprint: self.fingerprint.clone(), rows };
+        let len_bytes = fs::metadata(&self.data).map_err(|e| Failure::io("look at", &self.data, &e))?.len();
+        let journal = Journal { schema: 1, fingerprint: self.fingerprint.clone(), rows, len_bytes };
         let text = serde_json::to_vec(&journal)
             .map_err(|e| Failure::failed(format!("{}: cannot write: {e}", self.journal.display())))?;
         atomic::write_file(&self.journal, &text)?;
@@ -79,8 +95,18 @@ impl Partial {
     }
 
     /// The file is whole and has its name: nothing is left to say.
-    pub(crate) fn remove(self) {
+    pub(crate) fn remove(mut self) {
+        self.is_done = true;
         // Where it stays it belongs to a file that is gone, and the next run takes no notice of it.
         let _ = fs::remove_file(&self.journal);
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.is_done && self.rows == 0 {
+            // Nothing can be gained from it.
+            let _ = fs::remove_file(&self.data);
+        }
     }
 }

@@ -55,7 +55,7 @@ impl Progress {
             ProgressStyle::Plain | ProgressStyle::Json | ProgressStyle::None => false,
         };
         let target = if has_bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let template = "{msg:<9} [{elapsed}] [{bar:40}] {human_pos}/{human_len} rows ({eta}) {per_sec}";
+        let template = "{msg:<9} [{elapsed}] [{bar:40}] {human_pos}/{human_len} rows ({eta})";
         let bar = ProgressBar::with_draw_target(None, target);
         // A template that does not parse would be a slip of this file: the default style is as good then.
         bar.set_style(

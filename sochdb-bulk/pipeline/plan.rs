@@ -179,6 +179,8 @@ impl Plan {
             sink_parts.push(sink);
         }
         let sink_plans_count = sink_plans.len();
+        let firsts: Vec<PathBuf> =
+            sink_parts.iter().filter_map(|sink| sink.outputs(&stream).into_iter().next()).collect();
         let (sink_plan, sink) = (SinkPlan::together(sink_plans), Tee::of(sink_parts));
         notes.extend(sink_plan.notes.iter().cloned());
         let mut memory = sink_plan.memory;
@@ -208,9 +210,9 @@ impl Plan {
                 return Err(refused.with_help("choose another name for the output"));
             }
         }
-        let skipped = existing(&outputs, run.if_exists)?;
+        let skipped = existing(&outputs, &firsts, run.if_exists)?;
         let formats = [found.formats.clone(), found.column_formats.clone()];
-        let recipe = recipe(formats, info.dim, &scan, info.rows, recipe_stages, &*sink);
+        let recipe = recipe(formats, info, &scan, recipe_stages, &*sink);
         let cannot_resume = match () {
             () if sink_plans_count > 1 => Some("it has several sinks"),
             () if !sink_plan.can_resume => Some("its sink begins anew every time"),
@@ -284,6 +286,11 @@ impl Plan {
         &self.memory
     }
 
+    /// Every file that will be written.
+    pub fn outputs(&self) -> &[PathBuf] {
+        &self.outputs
+    }
+
     /// Every file that will be read or written.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
@@ -351,12 +358,24 @@ fn wanted_rows(
 }
 
 /// The output that exists, if that means that there is nothing to do.
-fn existing(outputs: &[PathBuf], if_exists: IfExists) -> Result<Option<PathBuf>, Failure> {
-    // To be content with what is there, the first output has to be: the one that a person named.
-    let first = outputs.first().filter(|path| path.exists());
+fn existing(
+    outputs: &[PathBuf],
+    firsts: &[PathBuf],
+    if_exists: IfExists,
+) -> Result<Option<PathBuf>, Failure> {
+    // To be content with what is there, the first output of each sink has to be: the one that a person named.
+    let there = firsts.iter().filter(|path| path.exists()).count();
+    let first = firsts.iter().find(|path| path.exists());
     let any = outputs.iter().find(|path| path.exists());
     match (if_exists, first, any) {
-        (IfExists::Skip, Some(path), _) => Ok(Some(path.clone())),
+        (IfExists::Skip, Some(path), _) if there == firsts.len() => Ok(Some(path.clone())),
+        (IfExists::Skip, Some(path), _) => {
+            let message =
+                format!("{}: exists already, and the outputs of other sinks do not", path.display());
+            Err(Failure::refused(message).with_code(Code::Exists).with_help(
+                "remove it, or the sinks that have been served already, or say --if-exists replace",
+            ))
+        }
         (IfExists::Error, _, Some(path)) => {
             Err(Failure::refused(format!("{}: exists already", path.display()))
                 .with_code(Code::Exists)
@@ -370,9 +389,8 @@ fn existing(outputs: &[PathBuf], if_exists: IfExists) -> Result<Option<PathBuf>,
 /// formats are those of the vectors, and of columns in other files.
 fn recipe(
     [formats, column_formats]: [Vec<&str>; 2],
-    dim: usize,
+    info: &DatasetInfo,
     scan: &Scan,
-    rows: Rows,
     stages: Vec<toml::Value>,
     sink: &dyn AnySink,
 ) -> String {
@@ -382,8 +400,12 @@ fn recipe(
         _ => formats.into(),
     };
     source.insert("type".to_owned(), kind(formats));
-    source.insert("dim".to_owned(), i64::try_from(dim).unwrap_or(i64::MAX).into());
-    if rows != Rows::Exact(scan.rows.end) || scan.rows.start > 0 {
+    source.insert("dim".to_owned(), i64::try_from(info.dim).unwrap_or(i64::MAX).into());
+    // Which column or array, also where it went without saying: another file may have others.
+    for chosen in info.chosen.iter().filter(|_| column_formats.is_empty()) {
+        source.insert(chosen.option.to_owned(), chosen.value.as_str().into());
+    }
+    if info.rows != Rows::Exact(scan.rows.end) || scan.rows.start > 0 {
         source.insert("rows".to_owned(), format!("{}..{}", scan.rows.start, scan.rows.end).into());
     }
     if !column_formats.is_empty() {

@@ -24,7 +24,7 @@ const EDGE_BYTES: u64 = 64 << 10;
 const BETWEEN_COMMITS: Duration = Duration::from_millis(500);
 
 /// Pieces for each thread between two looks at the clock.
-const PIECES_A_THREAD: usize = 16;
+const PIECES_A_THREAD: usize = 4;
 
 /// A run that keeps what it wrote when it is stopped.
 #[derive(Debug, Clone)]
@@ -71,7 +71,7 @@ fn identity(path: &Path) -> std::io::Result<Vec<u8>> {
 pub(super) fn refuse(why: &str) -> Failure {
     Failure::refused(format!("expected a run that can be resumed, found that {why}"))
         .with_code(Code::Step)
-        .with_help("leave resume away (--resume, or `resume` in [run]); `plan` says what can be resumed")
+        .with_help("leave resume away (--resume, or `resume` in [run])")
 }
 
 /// As [`direct::run`], from the first row that is not on the disk yet, and with a note of how far it is from time to time.
@@ -88,13 +88,17 @@ pub(super) fn run(
     flow.skipped(pieces.get(first).map_or(flow.scan.rows.end, |piece| piece.rows.start) - base);
     let write = |batch: &Batch| writer.write_at(batch.first_row() - base, batch);
     let mut last = Instant::now();
+    let mut done = partial.rows();
     for portion in pieces[first..].chunks(PIECES_A_THREAD * threads.max(1)) {
-        direct::run(flow, threads, portion, &write).map_err(|failure| kept(failure, partial.rows()))?;
-        if last.elapsed() >= BETWEEN_COMMITS {
+        let written = direct::run(flow, threads, portion, &write);
+        let is_stopped = written.as_ref().is_err_and(|failure| matches!(failure.kind(), Kind::Stopped(_)));
+        if (last.elapsed() >= BETWEEN_COMMITS || is_stopped) && done > partial.rows() {
             writer.commit()?;
-            partial.commit(portion.last().map_or(0, |piece| piece.rows.end - base))?;
+            partial.commit(done)?;
             last = Instant::now();
         }
+        written.map_err(|failure| kept(failure, partial.rows()))?;
+        done = portion.last().map_or(done, |piece| piece.rows.end - base);
     }
     Ok(())
 }
@@ -102,7 +106,7 @@ pub(super) fn run(
 /// A failure after which the rows that were written stay.
 fn kept(failure: Failure, rows: u64) -> Failure {
     match failure.kind() {
-        Kind::Stopped(_) => failure
+        Kind::Stopped(_) if rows > 0 => failure
             .with_message(format!("stopped; {rows} rows are kept"))
             .with_help("the same command with --resume goes on there"),
         _ => failure,

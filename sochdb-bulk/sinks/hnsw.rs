@@ -282,6 +282,8 @@ impl PositionalWriter for HnswFile {
 /// Fails unless the index that was written has the recall that it must have.
 fn measure(file: &AtomicFile, check: &RecallCheck) -> Result<serde_json::Value, Failure> {
     let RecallCheck { min, k, sample, ef } = *check;
+    // A search keeps as many candidates as it is to find.
+    let ef = ef.max(k);
     let name = file.target().display();
     let again = file.file().try_clone().map_err(|e| file.failure(&e))?;
     let index = index::Index::of_file(again).map_err(|e| Failure::failed(format!("{name}: {e}")))?;

@@ -18,10 +18,19 @@ use crate::pipeline::{IdSource, StreamInfo};
 pub struct Ids {
     /// A file with one id for each row of the source: bare u64, little-endian, or a .npy of integers (told apart by their
     /// first bytes). Without it rows are counted.
-    #[serde(skip_serializing)]
+    #[serde(
+        rename(serialize = "from_file"),
+        serialize_with = "is_given",
+        skip_serializing_if = "Option::is_none"
+    )]
     path: Option<PathBuf>,
     /// What is added to the row number where rows are counted.
     offset: u64,
+}
+
+/// A recipe has no paths, but says that there was one.
+fn is_given<S: serde::Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bool(path.is_some())
 }
 
 crate::register_stage!(Ids);

@@ -17,10 +17,11 @@ use super::info::{damaged, open_failure};
 use super::looking::monitoring;
 use super::queries::{self, Wanted};
 use super::shared::{parse_format, parse_threads};
-use crate::output::atomic::{check_not_input, check_target, write_file};
+use super::svg::check_plot;
+use crate::output::atomic::{check_not_input, write_file};
 use crate::output::diagnostics::{Verbosity, say};
 use crate::output::{stdout, units};
-use crate::pipeline::{is_stdio, threads_or_all};
+use crate::pipeline::threads_or_all;
 use crate::{Code, Failure};
 use measure::{Bench, Point, least_ef};
 use truth::Truth;
@@ -122,12 +123,7 @@ struct Evaluation<'a> {
 
 pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> {
     if let Some(path) = &args.plot {
-        if is_stdio(path) {
-            return Err(Failure::refused("expected a file for --plot, found standard output")
-                .with_code(Code::Stdio)
-                .with_help("name a file, such as recall.svg"));
-        }
-        check_target(path)?;
+        check_plot(path)?;
     }
     let monitoring = monitoring(verbosity);
     let index = Arc::new(Index::open(&args.index).map_err(|e| open_failure(&args.index, &e))?);

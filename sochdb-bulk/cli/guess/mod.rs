@@ -102,6 +102,17 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     request.dim = request.dim.or(dimension.as_ref().map(|guess| guess.dim));
     let opened = request.open(&cancel)?;
     let look = look::look(&*opened.dataset, &cancel)?;
+    if look.rows > 0 && look.lengths.is_none() {
+        let names: Vec<_> = args.files.iter().map(|file| file.display().to_string()).collect();
+        let message = format!(
+            "{}: expected vectors, found only NaN, infinity and zeros in the {} rows that were looked at",
+            names.join(", "),
+            look.rows
+        );
+        return Err(Failure::failed(message)
+            .with_code(Code::NotFinite)
+            .with_help("the dimension or the byte order may be another; `sochdb-bulk inspect` says more"));
+    }
     let stem = paths::stem(&files);
     let info = opened.dataset.info().clone();
     for note in &info.notes {

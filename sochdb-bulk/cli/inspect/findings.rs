@@ -204,7 +204,13 @@ fn lengths(summary: &Summary, norms: &Norms, findings: &mut Findings) {
             "that is right for models trained so; else add a [[stage]] of type = \"normalize\"",
         );
     }
-    if norms.median > 0.0 && norms.max / norms.median > OUTLIER {
+    if f64::from(norms.max) > MAX_LENGTH {
+        findings.add(
+            Severity::Error,
+            "some rows are so long that distances between them overflow: an index refuses them".to_owned(),
+            "look at such rows; a [[stage]] of type = \"normalize\" makes all the same length",
+        );
+    } else if norms.median > 0.0 && norms.max / norms.median > OUTLIER {
         let times = units::value(f64::from(norms.max) / f64::from(norms.median));
         findings.add(
             Severity::Warning,
@@ -213,6 +219,9 @@ fn lengths(summary: &Summary, norms: &Norms, findings: &mut Findings) {
         );
     }
 }
+
+/// Of longer rows the squares sum up to more than 4e37, which an index refuses.
+const MAX_LENGTH: f64 = 6.3e18;
 
 /// What the dimensions mean for distances.
 fn dimensions(summary: &Summary, findings: &mut Findings) {

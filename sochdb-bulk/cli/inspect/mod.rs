@@ -15,12 +15,13 @@ use toml::{Table, Value};
 use self::summary::{Column, Copies, Spread, Summary};
 use self::tally::{Rows, Tally, Values};
 use super::looking::{LookArgs, monitoring};
-use crate::output::atomic::{check_not_input, check_target, write_file};
+use super::svg::check_plot;
+use crate::Failure;
+use crate::output::atomic::{check_not_input, write_file};
 use crate::output::diagnostics::{Verbosity, say};
 use crate::output::stdout;
-use crate::pipeline::{IdSource, Look, is_stdio};
+use crate::pipeline::{IdSource, Look};
 use crate::stages::{Draw, DrawnRows};
-use crate::{Code, Failure};
 
 /// The variance of dimensions is that of so many rows, or of so many bytes of rows, if these are fewer.
 const SPREAD_ROWS: u64 = 16_384;
@@ -58,12 +59,7 @@ pub(super) struct Args {
 
 pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> {
     if let Some(path) = &args.plot {
-        if is_stdio(path) {
-            return Err(Failure::refused("expected a file for --plot, found standard output")
-                .with_code(Code::Stdio)
-                .with_help("name a file, such as lengths.svg"));
-        }
-        check_target(path)?;
+        check_plot(path)?;
     }
     let monitoring = monitoring(verbosity);
     let sample = args.sample.map(sample_stage);
