@@ -187,12 +187,18 @@ fn the_picture_has_a_bar_for_each_bin() {
     assert!(svg.contains("a&amp;b.npy"));
     assert_eq!(svg.matches("class=\"bar\"").count(), bins);
 
+    // Neither over another kind of file nor over the input, whatever that is called.
     let before = dir.read("a&b.npy");
-    let output = dir.run("inspect a&b.npy --plot ./a&b.npy");
-    assert_eq!(output.code, Some(2), "{}", output.stderr);
-    assert!(output.stderr.contains("the output is an input"), "{}", output.stderr);
-    assert_eq!(dir.read("a&b.npy"), before);
-    assert_eq!(dir.names(), ["a&b.npy", "lengths.svg"]);
+    dir.write("b.svg", &before);
+    for (words, expected) in [
+        ("a&b.npy --plot ./a&b.npy", "ends in .svg"),
+        ("b.svg -f npy --plot ./b.svg", "the output is an input"),
+    ] {
+        let output = dir.run(&format!("inspect {words}"));
+        assert!(output.code == Some(2) && output.stderr.contains(expected), "{}", output.stderr);
+    }
+    assert!(dir.read("a&b.npy") == before && dir.read("b.svg") == before);
+    assert_eq!(dir.names(), ["a&b.npy", "b.svg", "lengths.svg"]);
 }
 
 const LINES: &str = r#"{"id":"a","vector":[1.0,0.0,0.0],"title":"one\ntwo","year":1999}
