@@ -156,3 +156,17 @@ fn what_is_no_source_is_refused() {
     }
     assert_eq!(dir.run("verify a.npy none.npy").code, Some(1));
 }
+
+#[test]
+fn columns_are_named_where_there_are_several() {
+    let dir = Dir::new();
+    let row = |at: usize| format!("{{\"a\": [{at}, 1], \"b\": [{at}, 2]}}\n");
+    dir.write("two.jsonl", (0..5).map(row).collect::<String>());
+    dir.ok("convert -i two.jsonl --vector-column b -o b.npy");
+    assert_eq!(dir.run("verify two.jsonl b.npy").code, Some(2));
+    dir.ok("verify two.jsonl b.npy --vector-column b");
+    assert_eq!(dir.run("verify two.jsonl b.npy --vector-column a").code, Some(1));
+    let output = dir.run("verify b.npy b.npy --vector-column b");
+    assert!(output.code == Some(2) && output.stderr.starts_with("error[E0107]: "), "{}", output.stderr);
+    dir.ok("exact --base two.jsonl --vector-column b --query b.npy -k 1");
+}

@@ -24,6 +24,8 @@ pub(super) struct Request {
     pub(super) dim: Option<usize>,
     pub(super) vector_column: Option<String>,
     pub(super) id_column: Option<String>,
+    /// Whether the columns are meant for those files only that have some.
+    pub(super) columns_where_there_are: bool,
     /// Whether ids are wanted.
     pub(super) ids: bool,
     /// Whether further columns are wanted.
@@ -87,8 +89,12 @@ impl Request {
     /// The reader of a format, with the columns that were named.
     pub(super) fn opener(&self, format: &FormatDescriptor) -> Result<Box<dyn OpenFormat>, Failure> {
         let named = [("vector_column", &self.vector_column), ("id_column", &self.id_column)];
+        let schema = (format.schema)(&mut schemars::SchemaGenerator::default());
+        let properties = schema.get("properties").and_then(|properties| properties.as_object());
+        let has = |option: &str| properties.is_some_and(|properties| properties.contains_key(option));
         let options = named
             .into_iter()
+            .filter(|(option, _)| !self.columns_where_there_are || has(option))
             .filter_map(|(option, name)| Some(format!("{option} = {}", Value::String(name.clone()?))));
         let options = format!("{{ {} }}", options.collect::<Vec<_>>().join(", "));
         ValueDeserializer::parse(&options).and_then(|options| (format.parse)(options)).map_err(|e| {

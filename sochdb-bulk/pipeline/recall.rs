@@ -50,7 +50,13 @@ pub(super) fn parse(text: &Text, value: Spanned<DeValue<'_>>) -> Result<Option<R
     {
         check_keys(text, recall, &["min", "k", "sample", "ef"])?;
     }
-    let Checks { recall: Some(recall) } = deserialize(text, value)? else { return Ok(None) };
+    let table = value.span();
+    let Checks { recall: Some(recall) } = deserialize(text, value)? else {
+        let refused = text.refuse(table, "expected `recall`, found nothing to check");
+        return Err(refused
+            .with_code(Code::Missing)
+            .with_help("such as recall = { k = 10, sample = 1000, min = 0.95 }"));
+    };
     let (span, recall) = (recall.span(), recall.into_inner());
     let refuse = |message: String| {
         let help = "such as recall = { k = 10, sample = 1000, min = 0.95 }";

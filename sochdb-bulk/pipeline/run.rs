@@ -219,8 +219,14 @@ impl Plan {
             clocks.sink.time(|| file.prepare())?;
         }
         cancel.check()?;
+        let mut in_place: Vec<String> = Vec::new();
         for file in files {
-            file.publish()?;
+            let name = file.target().display().to_string();
+            file.publish().map_err(|failure| match in_place.is_empty() {
+                true => failure,
+                false => failure.with_help(format!("whole and in place already: {}", in_place.join(", "))),
+            })?;
+            in_place.push(name);
         }
         if let Some(partial) = partial {
             partial.remove();

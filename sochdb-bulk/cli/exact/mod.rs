@@ -70,6 +70,10 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true)]
     output: PathBuf,
 
+    /// Column of the base's vectors, in files with columns
+    #[arg(long, value_name = "NAME", conflicts_with = "index")]
+    vector_column: Option<String>,
+
     /// How to write them (told from the extension of the output; JSON on standard output)
     #[arg(short, long, value_enum)]
     format: Option<Format>,
@@ -184,8 +188,9 @@ fn open_base(args: &Args, cancel: &Cancel) -> Result<Base, Failure> {
         names: args.base.clone(),
         format: args.base_format,
         dim: args.dimension.map(|dim| dim as usize),
-        vector_column: None,
+        vector_column: args.vector_column.clone(),
         id_column: None,
+        columns_where_there_are: false,
         ids: false,
         payload: false,
     };

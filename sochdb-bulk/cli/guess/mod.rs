@@ -88,6 +88,7 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
         dim: args.dimension.map(|dim| dim as usize),
         vector_column: args.vector_column.clone(),
         id_column: args.id_column.clone(),
+        columns_where_there_are: false,
         ids: true,
         payload: false,
     };

@@ -55,6 +55,14 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "DIM", value_parser = clap::value_parser!(u32).range(1..=readers::MAX_DIM as i64))]
     dimension: Option<u32>,
 
+    /// Column of the vectors, in files with columns
+    #[arg(long, value_name = "NAME")]
+    vector_column: Option<String>,
+
+    /// Column of the ids, in files with columns
+    #[arg(long, value_name = "NAME")]
+    id_column: Option<String>,
+
     /// Whether ids are compared, where both have them
     #[arg(long, value_name = "yes|no", value_parser = ["yes", "no"], default_value = "yes")]
     ids: String,
@@ -87,14 +95,28 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
             names: vec![path.to_path_buf()],
             format: format.or(args.format),
             dim: args.dimension.map(|dim| dim as usize),
-            vector_column: None,
-            id_column: None,
+            vector_column: args.vector_column.clone(),
+            id_column: args.id_column.clone(),
+            columns_where_there_are: true,
             ids: args.ids == "yes",
             payload: true,
         };
         request.open(&cancel)
     };
     let (a, b) = (open(&args.a, args.format_a)?, open(&args.b, args.format_b)?);
+    let is_chosen = |option| {
+        [&a, &b].iter().any(|side| side.dataset.info().chosen.iter().any(|one| one.option == option))
+    };
+    for (flag, option, name) in [
+        ("--vector-column", "vector_column", &args.vector_column),
+        ("--id-column", "id_column", &args.id_column),
+    ] {
+        if name.is_some() && !is_chosen(option) {
+            return Err(Failure::refused(format!("expected a file with columns for {flag}, found none"))
+                .with_code(Code::Conflict)
+                .with_help("leave the flag away"));
+        }
+    }
     let names = [&args.a, &args.b].map(|path| path.display().to_string());
     let pair = Pair { names, datasets: [&*a.dataset, &*b.dataset] };
     let [left, right] = pair.datasets.map(Dataset::info);
