@@ -102,7 +102,7 @@ impl Stage for Filter {
     fn build(&self, input: &StreamInfo) -> Result<(StreamInfo, Action), Failure> {
         if self.what.is_empty() {
             return Err(Failure::refused("expected at least one kind of rows to look for, found none")
-                .with_help("say what = [\"non-finite\", \"zero\"], or remove the stage"));
+                .with_help("say what = [\"non-finite\", \"zero\"] (`checks` in [on_error]), or remove it"));
         }
         let quarantine = match (self.on_error, &self.quarantine) {
             (OnError::Quarantine, Some(path)) => Some(Quarantine::new(path)?),
@@ -112,7 +112,9 @@ impl Stage for Filter {
             }
             (_, Some(_)) => {
                 return Err(Failure::refused("`quarantine` is for on_error = \"quarantine\" only")
-                    .with_help("set `on_error`, or remove it"));
+                    .with_help(
+                        "set on_error = \"quarantine\" (rows = \"quarantine\" in [on_error]), or remove it",
+                    ));
             }
             (_, None) => None,
         };

@@ -149,6 +149,13 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
     let all_threads = threads_or_all(0);
     let truth = match &args.ground_truth {
         Some(path) => {
+            if args.truth_by == Some(TruthBy::Ids) && index.ids().is_none() {
+                return Err(Failure::refused(
+                    "expected an index with ids for --truth-by ids, found row numbers",
+                )
+                .with_code(Code::Conflict)
+                .with_help("leave --truth-by away"));
+            }
             let (truth, note) = truth::read(path, index, args.truth_by, k, all.len() / index.dim(), queries)?;
             if let Some(note) = note {
                 say(Verbosity::Normal, verbosity, &format!("note: {note}"));
