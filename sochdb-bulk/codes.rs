@@ -267,7 +267,7 @@ const TABLE: &[Entry] = &[
         Code::Unsupported,
         "E0402",
         "a kind of file that is not read",
-        "The file is well formed, but of a kind that is not read on purpose: pickles (they run code), complex numbers, encrypted or nested data. Write it in another way; the message says which.",
+        "The file is well formed, but of a kind that is not read on purpose: pickles (they run code), complex numbers, texts, arrays of other than two dimensions. The message says what was found; write the vectors in another way.",
     ),
     (
         Code::NotFinite,

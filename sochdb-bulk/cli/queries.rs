@@ -26,13 +26,18 @@ pub(super) fn files_of(names: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for name in names {
         if is_stdio(name) && files.contains(name) {
-            return Err(Failure::refused("expected standard input once, found it twice")
-                .with_code(Code::Stdio)
-                .with_help("save one of the two to a file"));
+            return Err(stdin_twice());
         }
         files.extend(files_called(Path::new(""), name)?);
     }
     Ok(files)
+}
+
+/// Standard input is named twice, and can be read once.
+pub(super) fn stdin_twice() -> Failure {
+    Failure::refused("expected standard input once, found it twice")
+        .with_code(Code::Stdio)
+        .with_help("save one of the two to a file")
 }
 
 /// All files as one dataset.

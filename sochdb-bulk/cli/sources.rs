@@ -3,16 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use readers::{
-    Concat, Dataset, Error, FormatDescriptor, Input, OpenFormat, check_named, detect, files_called,
-};
+use readers::{Concat, Dataset, Error, FormatDescriptor, Input, OpenFormat, check_named, detect};
 use toml::Value;
 use toml::de::ValueDeserializer;
 
 use super::info::refuse_index;
+use super::queries::files_of;
 use super::shared::EXEC;
+use crate::Failure;
 use crate::pipeline::{Cancel, is_stdio};
-use crate::{Code, Failure};
 
 /// What to open, and how.
 #[derive(Debug, Clone)]
@@ -42,16 +41,7 @@ pub(super) struct Opened {
 impl Request {
     /// All files that are meant.
     pub(super) fn files(&self) -> Result<Vec<PathBuf>, Failure> {
-        let mut files = Vec::new();
-        for name in &self.names {
-            if is_stdio(name) && files.contains(name) {
-                return Err(Failure::refused("expected standard input once, found it twice")
-                    .with_code(Code::Stdio)
-                    .with_help("save one of the two to a file"));
-            }
-            files.extend(files_called(Path::new(""), name)?);
-        }
-        Ok(files)
+        files_of(&self.names)
     }
 
     /// One of the files, ready to be read from any place.

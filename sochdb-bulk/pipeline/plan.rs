@@ -178,7 +178,7 @@ impl Plan {
             sink_plans.push(plan);
             sink_parts.push(sink);
         }
-        let sink_plans_count = sink_plans.len();
+        let several_sinks = sink_plans.len() > 1;
         let firsts: Vec<PathBuf> =
             sink_parts.iter().filter_map(|sink| sink.outputs(&stream).into_iter().next()).collect();
         let (sink_plan, sink) = (SinkPlan::together(sink_plans), Tee::of(sink_parts));
@@ -190,10 +190,7 @@ impl Plan {
             vector_bytes: info.dim.max(stream.dim) as u64 * 4,
             other_bytes: 8 + text_bytes(info),
             copies,
-            in_order: !sink_plan.is_positional
-                || !has_plain_stages
-                || stream.rows.exact().is_none()
-                || stream.drops_rows,
+            in_order: !(sink_plan.is_positional && has_plain_stages && stream.knows_places()),
             threads,
         };
         let fixed = Fixed { always: memory, after: sink_plan.memory_after };
@@ -213,16 +210,14 @@ impl Plan {
         let skipped = existing(&outputs, &firsts, run.if_exists)?;
         let formats = [found.formats.clone(), found.column_formats.clone()];
         let recipe = recipe(formats, info, &scan, recipe_stages, &*sink);
-        let cannot_resume = match () {
-            () if sink_plans_count > 1 => Some("it has several sinks"),
-            () if !sink_plan.can_resume => Some("its sink begins anew every time"),
-            () if stream.rows.exact().is_none() || stream.drops_rows => {
-                Some("the place of a row is not known before all rows before it were read")
-            }
-            () if !has_plain_stages => Some("a stage writes files, or wants the rows in their order"),
-            () if reads_once => Some("its input can be read only once"),
-            () => None,
-        };
+        let cannot_resume = [
+            (several_sinks, "it has several sinks"),
+            (!sink_plan.can_resume, "its sink begins anew every time, or has to write ids at the end"),
+            (!stream.knows_places(), "the place of a row is not known before all rows before it were read"),
+            (!has_plain_stages, "a stage writes files, or wants the rows in their order"),
+            (reads_once, "its input can be read only once"),
+        ];
+        let cannot_resume = cannot_resume.into_iter().find(|&(is_so, _)| is_so).map(|(_, why)| why);
         let resume = match (run.resume, cannot_resume, outputs.first()) {
             (false, ..) => None,
             (true, None, Some(target)) => {

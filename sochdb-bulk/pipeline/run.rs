@@ -175,8 +175,7 @@ impl Plan {
         begin(left)?;
         let flow = way.flow(&prepared, left, prepared.first);
         // A row's place in the output is its number in the source only where no row is missing before it.
-        let needs_order =
-            self.output.rows.exact().is_none() || self.output.drops_rows || unordered(left) < left.len();
+        let needs_order = !self.output.knows_places() || unordered(left) < left.len();
         if needs_order && let Writer::Positional(positional) = writer {
             writer = Writer::Ordered(Box::new(InOrder::new(positional)));
         }

@@ -1,4 +1,4 @@
-//! The `[run]` table of a pipeline: how to run. By contract none of this changes the result.
+//! The `[run]` table of a pipeline: how to run. By contract none of this changes the result, but for `rows`.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,8 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::Text;
-use super::spec::deserialize;
-use super::suggest::did_you_mean;
+use super::spec::{check_keys, deserialize};
 use crate::output::units;
 use crate::{Code, Failure};
 
@@ -97,16 +96,12 @@ pub struct RunOptions {
 
 /// Reads `[run]`.
 pub(super) fn parse(text: &Text, value: Spanned<DeValue<'_>>) -> Result<RunOptions, Failure> {
-    let keys: Vec<(String, Range<usize>, Range<usize>)> = (value.get_ref().as_table().into_iter().flatten())
-        .map(|(key, value)| (key.get_ref().to_string(), key.span(), value.span()))
+    check_keys(text, &value, &KEYS)?;
+    let places: Vec<(String, Range<usize>)> = (value.get_ref().as_table().into_iter().flatten())
+        .map(|(key, value)| (key.get_ref().to_string(), value.span()))
         .collect();
-    if let Some((key, span, _)) = keys.iter().find(|(key, ..)| !KEYS.contains(&key.as_str())) {
-        let help = did_you_mean(key, &KEYS, "options here");
-        let refused = text.refuse(span.clone(), &format!("unknown option `{key}`"));
-        return Err(refused.with_code(Code::UnknownKey).with_help(help));
-    }
     let refuse = |name: &str, message: &str, help: &str| {
-        let span = keys.iter().find(|(key, ..)| key == name).map_or(0..0, |key| key.2.clone());
+        let span = places.iter().find(|(key, _)| key == name).map_or(0..0, |(_, span)| span.clone());
         Err(text.refuse(span, message).with_code(Code::WrongValue).with_help(help))
     };
     let run: RunOptions = deserialize(text, value)?;

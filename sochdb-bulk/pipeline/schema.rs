@@ -70,7 +70,7 @@ pub(crate) fn schema() -> Value {
 
 fn run() -> Value {
     json!({
-        "description": "How to run: none of this changes the result.",
+        "description": "How to run: none of this changes the result, but for rows.",
         "type": "object",
         "additionalProperties": false,
         "properties": {

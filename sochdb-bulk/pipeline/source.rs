@@ -10,8 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Text;
 use super::problems::Problems;
-use super::spec::{Step, deserialize, parse_options, unknown_type};
-use super::suggest::did_you_mean;
+use super::spec::{Step, deserialize, parse_options, refuse_unknown, unknown_type};
 use crate::{Code, Failure};
 
 /// Keys of `[source]` that every format has.
@@ -296,13 +295,8 @@ fn check_any_format(text: &Text, options: &Spanned<DeValue<'_>>, common: &[&str]
     known.dedup();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let mut problems = Problems::default();
-    for key in options.get_ref().as_table().into_iter().flat_map(DeTable::keys) {
-        if !known.contains(&key.get_ref().as_ref()) {
-            let help = did_you_mean(key.get_ref(), &known, "options of all formats");
-            let refused = text.refuse(key.span(), &format!("unknown option `{}`", key.get_ref()));
-            problems.push(refused.with_code(Code::UnknownKey).with_help(help));
-        }
-    }
+    let keys = options.get_ref().as_table().into_iter().flat_map(DeTable::keys);
+    refuse_unknown(text, keys, &known, ["option", "options of all formats"], &mut problems);
     problems.none()
 }
 

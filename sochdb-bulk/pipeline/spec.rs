@@ -2,6 +2,7 @@
 //! each step's table is read by the plugin that its `type` names. (Serde's own way to choose by a tag buffers the table
 //! and forgets the places.)
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
@@ -105,11 +106,7 @@ impl Parts {
         let run = take("run").and_then(|value| problems.check(run_options::parse(text, value)));
         let (source, stage, sink) = (take("source"), take("stage"), take("sink"));
         let (on_error, check) = (take("on_error"), take("check"));
-        for (key, _) in &table {
-            let message = format!("unknown key `{}`", key.get_ref());
-            let help = did_you_mean(key.get_ref(), &TOP_LEVEL, "keys here");
-            problems.push(text.refuse(key.span(), &message).with_code(Code::UnknownKey).with_help(help));
-        }
+        refuse_unknown(text, table.keys(), &TOP_LEVEL, ["key", "keys here"], &mut problems);
         let missing = |what: &str| {
             let help = format!("add a table `[{what}]` with `type` and `path`");
             let refused = text.refuse(span.clone(), &format!("there is no `[{what}]`"));
@@ -165,14 +162,24 @@ impl Parts {
 /// Fails if a table has keys that are not among `known`.
 pub(super) fn check_keys(text: &Text, value: &Spanned<DeValue<'_>>, known: &[&str]) -> Result<(), Failure> {
     let mut problems = Problems::default();
-    for key in value.get_ref().as_table().into_iter().flat_map(DeTable::keys) {
-        if !known.contains(&key.get_ref().as_ref()) {
-            let help = did_you_mean(key.get_ref(), known, "options here");
-            let refused = text.refuse(key.span(), &format!("unknown option `{}`", key.get_ref()));
-            problems.push(refused.with_code(Code::UnknownKey).with_help(help));
-        }
-    }
+    let keys = value.get_ref().as_table().into_iter().flat_map(DeTable::keys);
+    refuse_unknown(text, keys, known, ["option", "options here"], &mut problems);
     problems.none()
+}
+
+/// Notes every key that is not among `known`. `words` are what a key is, and what all of them are.
+pub(super) fn refuse_unknown<'k, 't: 'k>(
+    text: &Text,
+    keys: impl Iterator<Item = &'k Spanned<Cow<'t, str>>>,
+    known: &[&str],
+    words: [&str; 2],
+    problems: &mut Problems,
+) {
+    for key in keys.filter(|key| !known.contains(&key.get_ref().as_ref())) {
+        let refused = text.refuse(key.span(), &format!("unknown {} `{}`", words[0], key.get_ref()));
+        let help = did_you_mean(key.get_ref(), known, words[1]);
+        problems.push(refused.with_code(Code::UnknownKey).with_help(help));
+    }
 }
 
 fn parse_sink(text: &Text, value: Spanned<DeValue<'_>>) -> Result<(Box<dyn AnySink>, Span), Failure> {
@@ -289,11 +296,7 @@ pub(super) fn parse_options<T: ?Sized>(
         let (theirs, unknown): (DeTable<'_>, DeTable<'_>) =
             std::mem::take(table).into_iter().partition(|(key, _)| known.contains(&key.get_ref().as_ref()));
         *table = theirs;
-        for key in unknown.keys() {
-            let help = did_you_mean(key.get_ref(), &all, "options here");
-            let refused = text.refuse(key.span(), &format!("unknown option `{}`", key.get_ref()));
-            problems.push(refused.with_code(Code::UnknownKey).with_help(help));
-        }
+        refuse_unknown(text, unknown.keys(), &all, ["option", "options here"], &mut problems);
     }
     let failure = match parse(ValueDeserializer::from(options)) {
         Ok(parsed) => return problems.none().map(|()| parsed),

@@ -117,6 +117,11 @@ impl StreamInfo {
         self.ids == IdSource::RowNumbers
     }
 
+    /// Whether the place of a row is known before all rows before it were read.
+    pub(crate) fn knows_places(&self) -> bool {
+        self.rows.exact().is_some() && !self.drops_rows
+    }
+
     /// So many rows at most come, where that is known.
     pub fn most_rows(&self) -> Option<u64> {
         self.rows.exact().or(self.rows_bound)

@@ -13,7 +13,7 @@ use readers::{FormatDescriptor, Metric};
 
 use super::info::open_failure;
 use super::looking::monitoring;
-use super::queries::{self, Wanted};
+use super::queries::{self, Wanted, stdin_twice};
 use super::shared::{parse_format, parse_metric, parse_threads};
 use super::sources::Request;
 use crate::output::atomic::{check_not_input, check_target, is_same_place};
@@ -176,9 +176,7 @@ fn outputs(args: &Args, format: Format) -> Result<Vec<&Path>, Failure> {
 
 fn open_base(args: &Args, cancel: &Cancel) -> Result<Base, Failure> {
     if args.base.iter().chain(&args.query).filter(|path| is_stdio(path)).count() > 1 {
-        return Err(Failure::refused("expected standard input once, found it twice")
-            .with_code(Code::Stdio)
-            .with_help("save one of the two to a file"));
+        return Err(stdin_twice());
     }
     if let Some(path) = &args.index {
         let index = Index::open(path).map_err(|e| open_failure(path, &e))?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use readers::{Dataset, FormatDescriptor};
 
+use super::queries::stdin_twice;
 use super::shared::parse_format;
 use super::sources::Request;
 use crate::output::diagnostics::{Verbosity, say};
@@ -85,9 +86,7 @@ struct Pair<'p> {
 
 pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> {
     if is_stdio(&args.a) && is_stdio(&args.b) {
-        return Err(Failure::refused("expected standard input once, found it twice")
-            .with_code(Code::Stdio)
-            .with_help("save one of the two to a file"));
+        return Err(stdin_twice());
     }
     let cancel = Cancel::by_signals();
     let open = |path: &Path, format: Option<&'static FormatDescriptor>| {
