@@ -40,6 +40,7 @@ mod distance;
 mod exact;
 pub mod file;
 mod graph;
+mod import;
 mod index;
 #[doc(hidden)]
 pub mod internals;
@@ -52,6 +53,7 @@ mod search;
 mod select;
 mod vectors;
 mod visited;
+mod walk;
 
 pub use build::{
     AutoBuilder, BuildError, BuildInput, Built, GraphBuilder, InsertBuilder, MemoryPart, Monitor, Outcome,
@@ -61,6 +63,7 @@ pub use check::BlockCheck;
 pub use distance::{Distance, InstructionSet};
 pub use exact::{ExactSearch, exact};
 pub use graph::{Graph, MAX_ROWS};
+pub use import::{Dropped, ForeignGraph, ImportError, import};
 pub use index::{Hit, Index, Searcher};
 pub use metric::Metric;
 pub use mmap::MappedMatrix;

@@ -1,0 +1,3 @@
+//! Indexes of other libraries, written and read again.
+
+mod round_trip;
