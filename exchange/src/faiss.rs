@@ -19,9 +19,9 @@ pub(crate) static LIBRARY: Library = Library {
     name: "faiss",
     extensions: &["faiss"],
     summary: "what faiss.read_index reads: an IndexHNSWFlat, within an IndexIDMap2 if ids are not row numbers; for cosine rows of length 1 and inner products",
+    most_id: i64::MAX.cast_unsigned(),
     probe,
     open: |input| Ok(Box::new(Faiss::open(input)?)),
-    check,
     write,
 };
 
@@ -287,10 +287,6 @@ impl ForeignIndex for Faiss {
         let numbers = self.bytes.slice(at, places.len() * 4).chunks_exact(4).map(bytemuck::pod_read_unaligned::<i32>);
         out.extend(numbers.take_while(|&number| number != -1).map(|number| u64::try_from(number).unwrap_or(u64::MAX)));
     }
-}
-
-fn check(whole: &Whole<'_>) -> Result<(), Error> {
-    whole.numbers(i64::MAX as u64, LIBRARY.name)
 }
 
 fn push_header(out: &mut Vec<u8>, magic: &[u8; 4], whole: &Whole<'_>) {

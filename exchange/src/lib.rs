@@ -26,7 +26,7 @@ mod usearch;
 mod whole;
 
 pub use foreign::{ForeignIndex, ForeignInfo};
-pub use taken::{Origin, Taken, open, take_over};
+pub use taken::{Origin, TakeError, TakeOver, Taken, foreign_index, open, take, take_over};
 pub use whole::{Ids, Whole};
 
 use std::io::Write;
@@ -41,9 +41,10 @@ pub struct Library {
     pub extensions: &'static [&'static str],
     /// What is written for it, in one line.
     pub summary: &'static str,
+    /// The greatest id that it can hold.
+    pub most_id: u64,
     probe: fn(&Probe<'_>) -> Score,
     open: fn(&Input) -> Result<Box<dyn ForeignIndex>, Error>,
-    check: fn(&Whole<'_>) -> Result<(), Error>,
     write: fn(&Whole<'_>, &mut dyn Write) -> Result<(), Error>,
 }
 
@@ -70,12 +71,12 @@ impl Library {
         (self.open)(input).map_err(|error| error.in_file(&input.path))
     }
 
-    /// Fails if an index has what this library cannot hold, before anything is written.
+    /// Fails if an index has ids that this library cannot hold, before anything is written.
     ///
     /// # Errors
     /// [`readers::ErrorKind::Request`] saying what.
     pub fn check(&self, whole: &Whole<'_>) -> Result<(), Error> {
-        (self.check)(whole)
+        whole.numbers(self)
     }
 
     /// Writes an index for this library. The same index gives the same bytes.

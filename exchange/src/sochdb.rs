@@ -19,9 +19,9 @@ pub(crate) static LIBRARY: Library = Library {
     name: "sochdb",
     extensions: &["sochdb"],
     summary: "what SochDB 0.4 to 2 loads, packed by gzip; for cosine rows of length 1",
+    most_id: u64::MAX,
     probe,
     open: |input| Ok(Box::new(SochDb::open(input)?)),
-    check,
     write,
 };
 
@@ -248,10 +248,6 @@ impl ForeignIndex for SochDb {
         let ids = self.bytes.slice(at + 8, links(at) * LINK_BYTES).chunks_exact(LINK_BYTES);
         out.extend(ids.map(|id| self.row_of(bytemuck::pod_read_unaligned(id))));
     }
-}
-
-fn check(whole: &Whole<'_>) -> Result<(), Error> {
-    whole.wide_numbers(LIBRARY.name)
 }
 
 fn write(whole: &Whole<'_>, out: &mut dyn Write) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use index::file::{Contents, OpenError, VECTORS_OFFSET, Vectors};
 use index::{Dropped, ForeignGraph, Index, MappedMatrix, Params};
 use readers::{Error, Input, Metric, Topic, detect};
 
-use crate::{ForeignIndex, ForeignInfo, Library, metric_of};
+use crate::{ForeignIndex, ForeignInfo, Ids, Library, metric_of};
 
 /// How many bytes of vectors are written at a time.
 const PORTION_BYTES: usize = 256 * 1024;
@@ -31,31 +31,50 @@ pub struct Taken {
     pub origin: Option<Origin>,
 }
 
+/// Why an index cannot be opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TakeError {
+    /// An index of this program, or no index at all.
+    Own(OpenError),
+    /// An index of another library, or a request that does not fit it.
+    Foreign(Error),
+}
+
+impl From<Error> for TakeError {
+    fn from(error: Error) -> Self {
+        Self::Foreign(error)
+    }
+}
+
 /// Opens an index of this or of another library. That of another one is copied into a temporary file, with `metric` where its own
 /// file says none. `stop` is asked from time to time whether to give up.
 ///
 /// # Errors
-/// [`OpenError`] for an index of this program, and [`Error`] for all else: a file that is no index, or a damaged one.
-pub fn open(
-    path: &Path,
-    metric: Option<Metric>,
-    stop: &dyn Fn() -> bool,
-) -> Result<Result<Taken, Error>, OpenError> {
+/// See [`TakeError`]; a metric that is missing, or another than that of the file.
+pub fn open(path: &Path, metric: Option<Metric>, stop: &dyn Fn() -> bool) -> Result<Taken, TakeError> {
     let own_error = match Index::open(path) {
-        Ok(index) => return Ok(check_metric(index, metric).map(|index| Taken { index, origin: None })),
+        Ok(index) => {
+            let index = check_metric(index, metric).map_err(|error| error.in_file(path))?;
+            return Ok(Taken { index, origin: None });
+        }
         Err(error @ OpenError::NotAnIndex) => error,
-        Err(error) => return Err(error),
+        Err(error) => return Err(TakeError::Own(error)),
     };
-    let input = match Input::new(path).unpacked_unless(stop) {
-        Ok(input) => input,
-        Err(error) => return Ok(Err(error)),
-    };
-    let library = match detect(&input) {
-        Ok(detected) => Library::called(detected.format.name),
-        Err(_) => None,
-    };
-    let Some(library) = library else { return Err(own_error) };
-    Ok(open_foreign(library, &input, metric, stop).map_err(|error| error.in_file(path)))
+    match foreign_index(path, stop)? {
+        Some(foreign) => Ok(take(&*foreign, metric, stop).map_err(|error| error.in_file(path))?),
+        None => Err(TakeError::Own(own_error)),
+    }
+}
+
+/// Opens an index of another library, unpacked if it is packed; nothing if the file is none.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn foreign_index(path: &Path, stop: &dyn Fn() -> bool) -> Result<Option<Box<dyn ForeignIndex>>, Error> {
+    let input = Input::new(path).unpacked_unless(stop)?;
+    let library = detect(&input).ok().and_then(|detected| Library::called(detected.format.name));
+    library.map(|library| library.open(&input)).transpose()
 }
 
 fn check_metric(index: Index, asked: Option<Metric>) -> Result<Index, Error> {
@@ -69,18 +88,32 @@ fn check_metric(index: Index, asked: Option<Metric>) -> Result<Index, Error> {
     }
 }
 
-fn open_foreign(
-    library: &Library,
-    input: &Input,
+/// As [`take_over`], into a temporary file without a name, as an opened index.
+///
+/// # Errors
+/// As [`take_over`]; a file that was written to meanwhile.
+pub fn take(
+    foreign: &dyn ForeignIndex,
     metric: Option<Metric>,
     stop: &dyn Fn() -> bool,
 ) -> Result<Taken, Error> {
-    let foreign = library.open(input)?;
     let file = tempfile::tempfile().map_err(|e| Error::io("make a temporary file", e))?;
-    let dropped = take_over(&*foreign, metric, &file, stop)?;
+    let how = TakeOver { metric, ids: Ids::Own, codes: false };
+    let dropped = take_over(foreign, how, &file, stop)?;
     let index = Index::of_file(file).map_err(|e| Error::malformed(format!("the copy of the index: {e}")))?;
     foreign.check_unchanged()?;
     Ok(Taken { index, origin: Some(Origin { info: foreign.info().clone(), dropped }) })
+}
+
+/// How an index is taken over.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TakeOver {
+    /// The metric, where the file says none.
+    pub metric: Option<Metric>,
+    /// Which ids the rows get.
+    pub ids: Ids,
+    /// Whether the rows get codes, if codes suit them: search is faster by them, and not quite the same as in the other library.
+    pub codes: bool,
 }
 
 /// Writes an index of another library as one of this into `out`, an empty file: rows, ids and graph as they are.
@@ -90,7 +123,7 @@ fn open_foreign(
 /// be searched; what `out` says.
 pub fn take_over(
     foreign: &dyn ForeignIndex,
-    metric: Option<Metric>,
+    how: TakeOver,
     out: &File,
     stop: &dyn Fn() -> bool,
 ) -> Result<Dropped, Error> {
@@ -104,7 +137,7 @@ pub fn take_over(
         return Err(Error::unsupported(obstacle.clone())
             .with_help("build the index anew, with this file as the source: the rows that are left come through"));
     }
-    let metric = match (info.metric, metric) {
+    let metric = match (info.metric, how.metric) {
         (None, None) => {
             return Err(Error::request(format!("an index of {library} does not say its metric"))
                 .with_help("say which it was made with: --metric l2, cosine or ip"));
@@ -135,7 +168,8 @@ pub fn take_over(
     let (built, dropped) = index::import(matrix, &params, &Graph(foreign), library).map_err(|error| {
         Error::malformed(error.to_string()).with_help("no search could give a right answer: build the index anew")
     })?;
-    let ids = ids_of(foreign)?;
+    let built = if how.codes { built.with_faithful_codes(matrix) } else { built };
+    let ids = if how.ids == Ids::Own { ids_of(foreign)? } else { None };
     let contents = Contents {
         built: &built,
         vectors: Vectors::InPlace(matrix),

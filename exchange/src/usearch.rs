@@ -19,9 +19,9 @@ pub(crate) static LIBRARY: Library = Library {
     name: "usearch",
     extensions: &["usearch"],
     summary: "what usearch's Index.restore and Index.load read, f32",
+    most_id: FREE_KEY - 1,
     probe,
     open: |input| Ok(Box::new(Usearch::open(input)?)),
-    check,
     write,
 };
 
@@ -234,10 +234,6 @@ impl ForeignIndex for Usearch {
         let numbers = self.bytes.slice(at + 4, count.min(most) * 4).chunks_exact(4);
         out.extend(numbers.map(|number| u64::from(bytemuck::pod_read_unaligned::<u32>(number))));
     }
-}
-
-fn check(whole: &Whole<'_>) -> Result<(), Error> {
-    whole.numbers(FREE_KEY - 1, LIBRARY.name)
 }
 
 fn write(whole: &Whole<'_>, out: &mut dyn Write) -> Result<(), Error> {

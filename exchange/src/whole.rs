@@ -6,6 +6,8 @@ use std::io::Write;
 use index::Index;
 use readers::{Error, Topic};
 
+use crate::Library;
+
 /// What another library is told as ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ids {
@@ -152,27 +154,34 @@ impl<'a> Whole<'a> {
         }
     }
 
-    /// The id of a row that [`Whole::wide_numbers`] found to be a number.
+    /// The id of a row that [`Whole::numbers`] found to be a number.
     pub(crate) fn wide_number(&self, row: u32) -> u128 {
         u128::from(self.number(row))
     }
 
-    /// Fails unless all ids are numbers up to `most`, and different.
-    pub(crate) fn numbers(&self, most: u64, library: &str) -> Result<(), Error> {
-        let Some(ids) = self.index.ids().filter(|_| self.ids == Ids::Own) else { return Ok(()) };
+    /// Fails unless all ids are numbers that the library holds.
+    pub(crate) fn numbers(&self, library: &Library) -> Result<(), Error> {
+        let ids = self.index.ids().filter(|_| self.ids == Ids::Own);
+        ids.map_or(Ok(()), |ids| library.check_ids(ids))
+    }
+}
+
+impl Library {
+    /// Fails unless the library can hold all of these ids.
+    ///
+    /// # Errors
+    /// [`readers::ErrorKind::Request`] naming the first that it cannot hold.
+    pub fn check_ids(&self, ids: &[u64]) -> Result<(), Error> {
+        let most = self.most_id;
         match ids.iter().enumerate().find(|(_, id)| **id > most) {
             None => Ok(()),
             Some((row, id)) => Err(Error::request(format!(
-                "row {row}: expected an id up to {most}, as {library} holds no greater, found {id}"
+                "row {row}: expected an id up to {most}, as {} holds no greater, found {id}",
+                self.name
             ))
             .about(Topic::Ids)
-            .with_help("write row numbers as ids with --ids rows, or build the index with other ids")),
+            .with_help("give it other ids, or write row numbers: `export` with --ids rows")),
         }
-    }
-
-    /// Fails unless all ids are numbers of up to 128 bits.
-    pub(crate) fn wide_numbers(&self, library: &str) -> Result<(), Error> {
-        self.numbers(u64::MAX, library)
     }
 }
 

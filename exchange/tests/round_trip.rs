@@ -63,7 +63,7 @@ fn what_is_written_for_a_library_answers_the_same_when_it_is_taken_over() {
         for library in Library::ALL {
             let file = exported(folder.path(), library);
             export(&own, library, &file, Ids::Own);
-            let taken = open(&file, Some(readers_metric(metric)), &|| false).unwrap().unwrap();
+            let taken = open(&file, Some(readers_metric(metric)), &|| false).unwrap();
             let origin = taken.origin.unwrap();
             assert_eq!(origin.info.library, library.name);
             assert_eq!(origin.dropped, index::Dropped::default(), "{library:?} {metric}");
@@ -99,7 +99,7 @@ fn copies_are_found_by_the_graph_alone() {
     for library in Library::ALL {
         let file = exported(folder.path(), library);
         export(&own, library, &file, Ids::Own);
-        let taken = open(&file, Some(readers::Metric::L2), &|| false).unwrap().unwrap();
+        let taken = open(&file, Some(readers::Metric::L2), &|| false).unwrap();
         // 41 equal rows, found by a beam that does not hold all rows.
         let hits = taken.index.searcher().search(&values[9 * DIM..10 * DIM], 41, 60).unwrap();
         assert!(hits.iter().all(|hit| hit.distance == 0.0), "{library:?}");
@@ -118,7 +118,7 @@ fn an_empty_index_and_one_of_a_single_row_go_through_every_library() {
         for library in Library::ALL {
             let file = exported(folder.path(), library);
             export(&own, library, &file, Ids::Own);
-            let taken = open(&file, Some(readers::Metric::L2), &|| false).unwrap().unwrap();
+            let taken = open(&file, Some(readers::Metric::L2), &|| false).unwrap();
             assert_eq!(taken.index.rows(), rows, "{library:?}");
             let hits = taken.index.searcher().search(&[0.0; DIM], 3, 10).unwrap();
             assert_eq!(hits.len(), rows.min(3), "{library:?}");
