@@ -88,7 +88,7 @@ fn columns_are_named_with_what_else_could_be() {
         "vector_column = \"title_embedding\" # guessed: of several that could be; also: other"
     );
     assert_eq!(line(&text, "id_column"), "id_column = \"docid\" # guessed: the only one that looks like it");
-    assert!(text.contains("type = \"ids\" # guessed: the ids are texts"), "{text}");
+    assert!(!text.contains("[[stage]]"), "{text}");
     let text = guess(&dir, "a.jsonl --vector-column other --to parquet");
     assert_eq!(line(&text, "vector_column"), "vector_column = \"other\"");
     let text = guess(&dir, "a.parquet");
@@ -242,7 +242,6 @@ fn files_that_are_there_stay() {
     dir.ok("guess a.npy a.npy");
     for (words, expected) in [
         ("guess -", "expected files, found standard input"),
-        ("guess a.hnsw", "expected a file of vectors, found an index"),
         ("guess a.npy --to nothing", "known sinks: arrow"),
         ("guess a.npy --vector-column x", "unknown field `vector_column`"),
     ] {

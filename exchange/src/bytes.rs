@@ -20,8 +20,9 @@ impl Bytes {
         let all = match source.map() {
             Some(map) => map.clone(),
             None => {
-                let len = usize::try_from(source.len_bytes())
-                    .map_err(|_| Error::unsupported("the file is larger than this machine's memory can be"))?;
+                let len = usize::try_from(source.len_bytes()).map_err(|_| {
+                    Error::unsupported("the file is larger than this machine's memory can be")
+                })?;
                 Buffer::from_vec(source.head(len)?)
             }
         };

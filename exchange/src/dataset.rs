@@ -7,8 +7,8 @@ use std::sync::Arc;
 use readers::arrow_array::StringArray;
 use readers::arrow_buffer::ScalarBuffer;
 use readers::{
-    Batch, Batches, BufferPool, Dataset, DatasetInfo, Error, Format, IdType, Ids, Input, Matrix, Origin, Piece, Probe,
-    Rows, Scan, Score,
+    Batch, Batches, BufferPool, Dataset, DatasetInfo, Error, Format, IdType, Ids, Input, Matrix, Origin,
+    Piece, Probe, Rows, Scan, Score,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -10,16 +10,17 @@ use std::sync::Arc;
 use readers::arrow_buffer::ScalarBuffer;
 use readers::{DType, Error, Input, Metric, Position, Probe, Score};
 
+use crate::Library;
 use crate::bytes::{Bytes, Cursor};
 use crate::foreign::{ForeignIndex, ForeignInfo, dim_of, rows_of};
 use crate::whole::{Whole, write_all};
-use crate::Library;
 
 pub(crate) static LIBRARY: Library = Library {
     name: "faiss",
     extensions: &["faiss"],
     summary: "what faiss.read_index reads: an IndexHNSWFlat, within an IndexIDMap2 if ids are not row numbers; for cosine rows of length 1 and inner products",
     most_id: i64::MAX.cast_unsigned(),
+    has_wide_ids: false,
     probe,
     open: |input| Ok(Box::new(Faiss::open(input)?)),
     write,
@@ -47,7 +48,8 @@ fn probe(probe: &Probe<'_>) -> Score {
     };
     match probe.head.get(..4) {
         Some(magic) if known(magic) => {
-            let fits = probe.head.len() >= 4 + HEADER_BYTES && probe.head[12..28] == [MEANINGLESS.to_le_bytes(); 2].concat()[..];
+            let fits = probe.head.len() >= 4 + HEADER_BYTES
+                && probe.head[12..28] == [MEANINGLESS.to_le_bytes(); 2].concat()[..];
             let score = if fits { Score::CERTAIN } else { Score::MAGIC };
             Score::Yes(score, "it begins with the letters of an index of faiss".into())
         }
@@ -80,8 +82,10 @@ impl Header {
             METRIC_IP => Metric::Ip,
             METRIC_L2 => Metric::L2,
             other => {
-                return Err(Error::unsupported(format!("expected the metric L2 (1) or inner product (0), found {other}"))
-                    .at(Position::Byte(metric_at as u64)));
+                return Err(Error::unsupported(format!(
+                    "expected the metric L2 (1) or inner product (0), found {other}"
+                ))
+                .at(Position::Byte(metric_at as u64)));
             }
         };
         let dim = dim_of(at, u64::try_from(dim).unwrap_or(0))?;
@@ -154,10 +158,15 @@ fn read_graph(cursor: &mut Cursor<'_>, rows: usize, bytes: &Bytes) -> Result<Gra
         .map(|level| usize::try_from(bytes.read::<i32>(places.at + level * 4)).unwrap_or(usize::MAX))
         .collect();
     let limit = 2 * index::Params::MAX_M;
-    let widths = places.windows(2).all(|pair| pair[1].checked_sub(pair[0]).is_some_and(|width| (1..=limit).contains(&width)));
+    let widths = places
+        .windows(2)
+        .all(|pair| pair[1].checked_sub(pair[0]).is_some_and(|width| (1..=limit).contains(&width)));
     if places.len() < 2 || places[0] != 0 || !widths {
-        return Err(Error::expected(format!("places of levels that rise from 0, by up to {limit}"), "others")
-            .at(Position::Byte(at as u64)));
+        return Err(Error::expected(
+            format!("places of levels that rise from 0, by up to {limit}"),
+            "others",
+        )
+        .at(Position::Byte(at as u64)));
     }
     let mut expected = 0u64;
     for row in 0..rows {
@@ -192,8 +201,10 @@ impl Faiss {
             graph = Some(read_graph(&mut cursor, header.rows, &bytes)?);
             magic = read_magic(&mut cursor)?;
             if &magic == NOTHING {
-                return Err(Error::unsupported("expected the vectors of the index, found that it was written without")
-                    .with_help("write it with its storage"));
+                return Err(Error::unsupported(
+                    "expected the vectors of the index, found that it was written without",
+                )
+                .with_help("write it with its storage"));
             }
             let storage = Header::read(&mut cursor)?;
             if (storage.dim, storage.rows) != (header.dim, header.rows) {
@@ -203,8 +214,10 @@ impl Faiss {
         }
         if ![FLAT_L2, FLAT_IP, FLAT].contains(&&magic) {
             let found = magic.escape_ascii();
-            return Err(Error::unsupported(format!("expected vectors as they are (`IxF2` or `IxFI`), found `{found}`"))
-                .with_help("its vectors are compressed: build the index from the vectors that it was made of"));
+            return Err(Error::unsupported(format!(
+                "expected vectors as they are (`IxF2` or `IxFI`), found `{found}`"
+            ))
+            .with_help("its vectors are compressed: build the index from the vectors that it was made of"));
         }
         let values = Array::read(&mut cursor, 4, "values")?;
         values.must_have(header.rows * header.dim, "values")?;
@@ -284,8 +297,13 @@ impl ForeignIndex for Faiss {
         let offset: u64 = self.bytes.read(graph.offsets.at + row * 8);
         // Looked at when the file was opened.
         let at = graph.neighbours.at + (usize::try_from(offset).unwrap_or(0) + places.start) * 4;
-        let numbers = self.bytes.slice(at, places.len() * 4).chunks_exact(4).map(bytemuck::pod_read_unaligned::<i32>);
-        out.extend(numbers.take_while(|&number| number != -1).map(|number| u64::try_from(number).unwrap_or(u64::MAX)));
+        let numbers =
+            self.bytes.slice(at, places.len() * 4).chunks_exact(4).map(bytemuck::pod_read_unaligned::<i32>);
+        out.extend(
+            numbers
+                .take_while(|&number| number != -1)
+                .map(|number| u64::try_from(number).unwrap_or(u64::MAX)),
+        );
     }
 }
 

@@ -86,7 +86,9 @@ fn pack(bytes: &[u8], flush: FlushCompress) -> io::Result<Vec<u8>> {
         let done = usize::try_from(packer.total_in()).unwrap_or(bytes.len());
         let status = packer.compress_vec(&bytes[done..], &mut out, flush).map_err(io::Error::other)?;
         let all_in = packer.total_in() == bytes.len() as u64;
-        if status == Status::StreamEnd || (all_in && out.len() < out.capacity() && flush != FlushCompress::Finish) {
+        if status == Status::StreamEnd
+            || (all_in && out.len() < out.capacity() && flush != FlushCompress::Finish)
+        {
             return Ok(out);
         }
         out.reserve(1024.max(bytes.len() / 8));

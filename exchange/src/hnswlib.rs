@@ -9,16 +9,17 @@ use std::sync::Arc;
 
 use readers::{DType, Error, Input, Position, Probe, Score};
 
+use crate::Library;
 use crate::bytes::{Bytes, Cursor};
 use crate::foreign::{ForeignIndex, ForeignInfo, dim_of, rows_of};
 use crate::whole::{Whole, write_all};
-use crate::Library;
 
 pub(crate) static LIBRARY: Library = Library {
     name: "hnswlib",
     extensions: &["hnswlib"],
     summary: "what hnswlib's load_index reads; for cosine rows of length 1",
     most_id: u64::MAX,
+    has_wide_ids: false,
     probe,
     open: |input| Ok(Box::new(Hnswlib::open(input)?)),
     write,
@@ -66,8 +67,11 @@ impl Header {
         let ef_construction: u64 = cursor.read("ef_construction")?;
         let limit = index::Params::MAX_M as u64;
         if !(1..=limit).contains(&m) || !(m..=2 * limit).contains(&m0) {
-            return Err(Error::expected(format!("M of 1 to {limit} and M0 from there to {}", 2 * limit), format!("{m} and {m0}"))
-                .at(Position::Byte(56)));
+            return Err(Error::expected(
+                format!("M of 1 to {limit} and M0 from there to {}", 2 * limit),
+                format!("{m} and {m0}"),
+            )
+            .at(Position::Byte(56)));
         }
         Cursor::must(40, "offset of a vector", 4 + 4 * m0, vector_offset)?;
         let vector_bytes = label_offset.saturating_sub(vector_offset);
@@ -100,7 +104,10 @@ fn probe(probe: &Probe<'_>) -> Score {
     // Each element has at least the length of its upper lists behind the records.
     let least = (header.record_bytes as u64 + 4).saturating_mul(header.rows as u64);
     if probe.len_bytes < least + HEADER_BYTES as u64 {
-        return Score::Yes(Score::SIZES, "its header is that of an hnswlib index, but the file is too short".into());
+        return Score::Yes(
+            Score::SIZES,
+            "its header is that of an hnswlib index, but the file is too short".into(),
+        );
     }
     Score::Yes(Score::CERTAIN, "its offsets and sizes are those of an hnswlib index".into())
 }
@@ -134,15 +141,20 @@ impl Hnswlib {
             }
             let level = u8::try_from(len / list_bytes).ok().filter(|_| len.is_multiple_of(list_bytes));
             let Some(level) = level else {
-                return Err(Error::expected(format!("a multiple of {list_bytes}, at most 255 times that, for row {row}"), len)
-                    .at(Position::Byte(at as u64)));
+                return Err(Error::expected(
+                    format!("a multiple of {list_bytes}, at most 255 times that, for row {row}"),
+                    len,
+                )
+                .at(Position::Byte(at as u64)));
             };
             let at = cursor.at();
             cursor.take(len, "upper lists")?;
             upper.push((u32::try_from(row).unwrap_or(u32::MAX), at, level));
         }
         cursor.end()?;
-        let deleted = |row: &u32| bytes.slice(HEADER_BYTES + *row as usize * header.record_bytes + 2, 1)[0] & DELETED != 0;
+        let deleted = |row: &u32| {
+            bytes.slice(HEADER_BYTES + *row as usize * header.record_bytes + 2, 1)[0] & DELETED != 0
+        };
         let all = 0..u32::try_from(header.rows).unwrap_or(u32::MAX);
         let kept: Vec<u32> = all.filter(|row| !deleted(row)).collect();
         let gone = header.rows - kept.len();
@@ -158,7 +170,8 @@ impl Hnswlib {
             entry_point: (header.max_level >= 0).then_some(u64::from(header.entry_point)),
             has_graph: true,
             has_wide_ids: false,
-            obstacle: (gone > 0).then(|| format!("{gone} of its rows are marked as deleted, and its graph leads over them")),
+            obstacle: (gone > 0)
+                .then(|| format!("{gone} of its rows are marked as deleted, and its graph leads over them")),
             size_bytes: bytes.len() as u64,
         };
         let kept = (gone > 0).then_some(kept);

@@ -43,6 +43,8 @@ pub struct Library {
     pub summary: &'static str,
     /// The greatest id that it can hold.
     pub most_id: u64,
+    /// Whether it holds ids of 128 bits, as UUIDs are.
+    pub has_wide_ids: bool,
     probe: fn(&Probe<'_>) -> Score,
     open: fn(&Input) -> Result<Box<dyn ForeignIndex>, Error>,
     write: fn(&Whole<'_>, &mut dyn Write) -> Result<(), Error>,

@@ -60,7 +60,7 @@ impl Format for Hnsw {
             dim: header.dim,
             dtype: DType::F32,
             metric: Some(metric),
-            ids: index.ids().map(|_| IdType::U64),
+            ids: ids_of(&index),
             payload: None,
             chosen: Vec::new(),
             files: vec![input.path.clone()],
@@ -69,6 +69,10 @@ impl Format for Hnsw {
         };
         Ok(Box::new(IndexRows(Native { source, index, info, matrix: OnceLock::new() })))
     }
+}
+
+fn ids_of(index: &Index) -> Option<IdType> {
+    if index.text_ids().is_some() { Some(IdType::Text) } else { index.ids().map(|_| IdType::U64) }
 }
 
 #[derive(Debug)]
@@ -86,7 +90,8 @@ impl Native {
         let map = self.source.map()?;
         let header = self.index.header();
         let section = header.section(SectionKind::Vectors)?;
-        let (offset, len) = (usize::try_from(section.offset_bytes).ok()?, usize::try_from(section.length_bytes).ok()?);
+        let (offset, len) =
+            (usize::try_from(section.offset_bytes).ok()?, usize::try_from(section.length_bytes).ok()?);
         let is_f32 = section.length_bytes == header.rows * header.dim as u64 * 4;
         if !is_f32 || self.index.vectors().is_err() {
             return None;
@@ -114,6 +119,9 @@ impl RowSource for Native {
 
     #[expect(clippy::cast_possible_truncation, reason = "rows of an index are fewer than 2^31")]
     fn ids(&self, rows: Range<u64>) -> Ids {
+        if let Some(texts) = self.index.text_ids() {
+            return Ids::Text(rows.map(|row| Some(texts.get(row as usize).unwrap_or_default())).collect());
+        }
         match self.index.ids() {
             Some(ids) => Ids::U64(ids[rows.start as usize..rows.end as usize].to_vec().into()),
             None => Ids::From(rows.start),

@@ -20,6 +20,7 @@ pub(crate) static LIBRARY: Library = Library {
     extensions: &["sochdb"],
     summary: "what SochDB 0.4 to 2 loads, packed by gzip; for cosine rows of length 1",
     most_id: u64::MAX,
+    has_wide_ids: true,
     probe,
     open: |input| Ok(Box::new(SochDb::open(input)?)),
     write,
@@ -51,8 +52,11 @@ impl Header {
         let limit = index::Params::MAX_M as u64;
         // Its own tool writes an M of 0 if it is asked to.
         if m > limit || m0 > 2 * limit {
-            return Err(Error::expected(format!("M up to {limit} and M0 up to {}", 2 * limit), format!("{m} and {m0}"))
-                .at(Position::Byte(4)));
+            return Err(Error::expected(
+                format!("M up to {limit} and M0 up to {}", 2 * limit),
+                format!("{m} and {m0}"),
+            )
+            .at(Position::Byte(4)));
         }
         let _multiplier: f32 = cursor.read("the level multiplier")?;
         let [ef_construction, _ef_search]: [u64; 2] = cursor.read("ef_construction and ef_search")?;
@@ -68,7 +72,9 @@ impl Header {
                 let at = cursor.at();
                 let precision: u32 = cursor.read("the precision")?;
                 if precision > 2 {
-                    return Err(Error::expected("the precision 0, 1 or 2", precision).at(Position::Byte(at as u64)));
+                    return Err(
+                        Error::expected("the precision 0, 1 or 2", precision).at(Position::Byte(at as u64))
+                    );
                 }
             }
             other => return Err(Error::expected("0 or 1", other).at(Position::Byte(44))),
@@ -90,7 +96,10 @@ fn probe(probe: &Probe<'_>) -> Score {
     let mut cursor = Cursor::new(probe.head);
     let Ok(header) = Header::read(&mut cursor) else { return probe.by_extension(LIBRARY.extensions) };
     if (header.nodes as u64).saturating_mul(NODE_BYTES as u64) > probe.len_bytes {
-        return Score::Yes(Score::SIZES, "its header is that of a SochDB index, but the file is too short".into());
+        return Score::Yes(
+            Score::SIZES,
+            "its header is that of a SochDB index, but the file is too short".into(),
+        );
     }
     Score::Yes(Score::CERTAIN, "its header is that of a SochDB index".into())
 }
@@ -129,7 +138,8 @@ impl SochDb {
             cursor.take(expected * 4, "a vector")?;
             let levels = cursor.count(8, "levels")?;
             if !(1..=usize::from(u8::MAX)).contains(&levels) {
-                return Err(Error::expected(format!("1 to 255 levels of row {row}"), levels).at(Position::Byte(at as u64)));
+                return Err(Error::expected(format!("1 to 255 levels of row {row}"), levels)
+                    .at(Position::Byte(at as u64)));
             }
             for level in 0..levels {
                 let links = cursor.count(LINK_BYTES, "links")?;
@@ -156,8 +166,10 @@ impl SochDb {
         let _time: [u8; 12] = cursor.read("the time of writing")?;
         // Version 2 may add what it knows of each id, behind a mark.
         if cursor.left() > 0 && cursor.take(8.min(cursor.left()), "a mark")? != b"SCMETA01" {
-            return Err(Error::malformed("expected the end of the file, or `SCMETA01`, found something else")
-                .at(Position::Byte(cursor.at() as u64)));
+            return Err(Error::malformed(
+                "expected the end of the file, or `SCMETA01`, found something else",
+            )
+            .at(Position::Byte(cursor.at() as u64)));
         }
         let has_wide_ids = ids.iter().any(|&id| u64::try_from(id).is_err());
         let rows = ids.iter().enumerate().any(|(row, &id)| id != row as u128).then(|| {
@@ -167,7 +179,9 @@ impl SochDb {
         });
         if let Some(pair) = rows.iter().flat_map(|rows| rows.windows(2)).find(|pair| pair[0].0 == pair[1].0) {
             let (id, first, second) = (pair[0].0, pair[0].1, pair[1].1);
-            return Err(Error::malformed(format!("expected each id once, found {id} at rows {first} and {second}")));
+            return Err(Error::malformed(format!(
+                "expected each id once, found {id} at rows {first} and {second}"
+            )));
         }
         let mut index = Self {
             info: ForeignInfo {

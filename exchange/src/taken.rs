@@ -5,9 +5,10 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
 use index::file::{Contents, OpenError, VECTORS_OFFSET, Vectors};
-use index::{Dropped, ForeignGraph, Index, MappedMatrix, Params};
-use readers::{Error, Input, Metric, Topic, detect};
+use index::{Dropped, ForeignGraph, Index, MappedMatrix, Params, TextIdSource};
+use readers::{Error, Input, Metric, detect};
 
+use crate::dataset::wide_text;
 use crate::{ForeignIndex, ForeignInfo, Ids, Library, metric_of};
 
 /// How many bytes of vectors are written at a time.
@@ -130,12 +131,15 @@ pub fn take_over(
     let info = foreign.info();
     let library = info.library;
     if !info.has_graph {
-        return Err(Error::request(format!("expected a graph, found vectors alone, as {library} keeps them"))
-            .with_help("build an index of it: it is a source of vectors like any other"));
+        return Err(Error::request(format!(
+            "expected a graph, found vectors alone, as {library} keeps them"
+        ))
+        .with_help("build an index of it: it is a source of vectors like any other"));
     }
     if let Some(obstacle) = &info.obstacle {
-        return Err(Error::unsupported(obstacle.clone())
-            .with_help("build the index anew, with this file as the source: the rows that are left come through"));
+        return Err(Error::unsupported(obstacle.clone()).with_help(
+            "build the index anew, with this file as the source: the rows that are left come through",
+        ));
     }
     let metric = match (info.metric, how.metric) {
         (None, None) => {
@@ -166,15 +170,20 @@ pub fn take_over(
         seed: 0,
     };
     let (built, dropped) = index::import(matrix, &params, &Graph(foreign), library).map_err(|error| {
-        Error::malformed(error.to_string()).with_help("no search could give a right answer: build the index anew")
+        Error::malformed(error.to_string())
+            .with_help("no search could give a right answer: build the index anew")
     })?;
     let built = if how.codes { built.with_faithful_codes(matrix) } else { built };
-    let ids = if how.ids == Ids::Own { ids_of(foreign)? } else { None };
+    let has_texts = how.ids == Ids::Own && info.has_wide_ids;
+    let texts: Option<Vec<String>> =
+        has_texts.then(|| (0..info.rows).map(|row| wide_text(foreign.id(row))).collect());
+    let ids = if how.ids == Ids::Own && !has_texts { ids_of(foreign) } else { None };
     let contents = Contents {
         built: &built,
         vectors: Vectors::InPlace(matrix),
         vector_checksums: None,
         ids: ids.as_deref(),
+        text_ids: texts.as_ref().map(|texts| texts as &dyn TextIdSource),
         recipe: "",
     };
     let mut out = out;
@@ -208,18 +217,11 @@ fn write_vectors(
 }
 
 /// The ids, if they are not row numbers.
-fn ids_of(foreign: &dyn ForeignIndex) -> Result<Option<Vec<u64>>, Error> {
+#[expect(clippy::cast_possible_truncation, reason = "found to have 64 bits when the file was opened")]
+fn ids_of(foreign: &dyn ForeignIndex) -> Option<Vec<u64>> {
     let rows = foreign.info().rows;
-    if (0..rows).all(|row| foreign.id(row) == row as u128) {
-        return Ok(None);
-    }
-    let id = |row: usize| {
-        let id = foreign.id(row);
-        u64::try_from(id).map_err(|_| {
-            Error::unsupported(format!("row {row}: expected an id of 64 bits, found {id}")).about(Topic::Ids)
-        })
-    };
-    (0..rows).map(id).collect::<Result<_, _>>().map(Some)
+    let are_rows = (0..rows).all(|row| foreign.id(row) == row as u128);
+    (!are_rows).then(|| (0..rows).map(|row| foreign.id(row) as u64).collect())
 }
 
 /// The graph of a foreign index as the engine asks for one.

@@ -10,16 +10,17 @@ use std::sync::Arc;
 use readers::arrow_buffer::ScalarBuffer;
 use readers::{ByteOrder, DType, Error, Input, Metric, Position, Probe, Score, widen};
 
+use crate::Library;
 use crate::bytes::{Bytes, Cursor};
 use crate::foreign::{ForeignIndex, ForeignInfo, dim_of, rows_of};
 use crate::whole::{Whole, write_all};
-use crate::Library;
 
 pub(crate) static LIBRARY: Library = Library {
     name: "usearch",
     extensions: &["usearch"],
     summary: "what usearch's Index.restore and Index.load read, f32",
     most_id: FREE_KEY - 1,
+    has_wide_ids: false,
     probe,
     open: |input| Ok(Box::new(Usearch::open(input)?)),
     write,
@@ -58,12 +59,15 @@ fn head_offset(head: &[u8]) -> Option<u64> {
 }
 
 fn probe(probe: &Probe<'_>) -> Score {
-    let Some(offset) = head_offset(probe.head).filter(|offset| offset.saturating_add(HEAD_BYTES as u64) <= probe.len_bytes)
+    let Some(offset) =
+        head_offset(probe.head).filter(|offset| offset.saturating_add(HEAD_BYTES as u64) <= probe.len_bytes)
     else {
         return probe.by_extension(LIBRARY.extensions);
     };
     match usize::try_from(offset).ok().and_then(|offset| probe.head.get(offset..)?.get(..MAGIC.len())) {
-        Some(magic) if magic == MAGIC => Score::Yes(Score::CERTAIN, "`usearch` stands behind its vectors".into()),
+        Some(magic) if magic == MAGIC => {
+            Score::Yes(Score::CERTAIN, "`usearch` stands behind its vectors".into())
+        }
         Some(_) => Score::No,
         // The head is behind what a probe sees.
         None => probe.by_extension(LIBRARY.extensions),
@@ -114,12 +118,16 @@ impl Usearch {
             b'i' => Metric::Ip,
             other => {
                 let name = char::from(other).escape_default();
-                return Err(Error::unsupported(format!("expected the metric cos, l2sq or ip, found `{name}`")));
+                return Err(Error::unsupported(format!(
+                    "expected the metric cos, l2sq or ip, found `{name}`"
+                )));
             }
         };
         let Some(dtype) = dtype_of(value) else {
-            return Err(Error::unsupported(format!("expected values of f64, f32, f16, bf16 or i8, found type {value}"))
-                .with_help("copy the vectors into an index of dtype='f32'"));
+            return Err(Error::unsupported(format!(
+                "expected values of f64, f32, f16, bf16 or i8, found type {value}"
+            ))
+            .with_help("copy the vectors into an index of dtype='f32'"));
         };
         if (key, slot) != (KEY_U64, SLOT_U32) {
             let message = format!("expected keys of 64 bits and slots of 32, found types {key} and {slot}");
@@ -129,16 +137,22 @@ impl Usearch {
         let _deleted: u64 = head.read("the number of deleted vectors")?;
         let dim = dim_of(head_at + 33, head.read("the dimension")?)?;
         if row_bytes != dim * dtype.size_bytes() && rows > 0 {
-            return Err(Error::expected(format!("{} bytes a vector, as the head says", dim * dtype.size_bytes()), row_bytes)
-                .at(Position::Byte(4)));
+            return Err(Error::expected(
+                format!("{} bytes a vector, as the head says", dim * dtype.size_bytes()),
+                row_bytes,
+            )
+            .at(Position::Byte(4)));
         }
         let at = cursor.at();
         let [nodes, m, m0, max_level, entry_point]: [u64; 5] = cursor.read("the sizes of the graph")?;
         Cursor::must(at, "nodes", rows as u64, nodes)?;
         let limit = index::Params::MAX_M as u64;
         if !(1..=limit).contains(&m) || !(1..=2 * limit).contains(&m0) {
-            return Err(Error::expected(format!("M of 1 to {limit} and M0 of 1 to {}", 2 * limit), format!("{m} and {m0}"))
-                .at(Position::Byte(at as u64 + 8)));
+            return Err(Error::expected(
+                format!("M of 1 to {limit} and M0 of 1 to {}", 2 * limit),
+                format!("{m} and {m0}"),
+            )
+            .at(Position::Byte(at as u64 + 8)));
         }
         let small = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let (m, m0) = (small(m), small(m0));
@@ -174,7 +188,8 @@ impl Usearch {
             entry_point: (rows > 0 && max_level < 256).then_some(entry_point),
             has_graph: true,
             has_wide_ids: false,
-            obstacle: (gone > 0).then(|| format!("{gone} of its vectors are deleted, and its graph leads over them")),
+            obstacle: (gone > 0)
+                .then(|| format!("{gone} of its vectors are deleted, and its graph leads over them")),
             size_bytes: bytes.len() as u64,
         };
         let kept = (gone > 0).then_some(kept);

@@ -143,7 +143,7 @@ impl<'a> Whole<'a> {
 
     /// Whether ids are row numbers.
     pub(crate) fn numbers_are_rows(&self) -> bool {
-        self.ids == Ids::Rows || self.index.ids().is_none()
+        self.ids == Ids::Rows || (self.index.ids().is_none() && self.index.text_ids().is_none())
     }
 
     /// The id of a row that [`Whole::numbers`] found to be a number.
@@ -156,17 +156,46 @@ impl<'a> Whole<'a> {
 
     /// The id of a row that [`Whole::numbers`] found to be a number.
     pub(crate) fn wide_number(&self, row: u32) -> u128 {
-        u128::from(self.number(row))
+        let text = (self.ids == Ids::Own).then(|| self.index.text_id(u64::from(row))).flatten();
+        text.and_then(wide_of).unwrap_or_else(|| u128::from(self.number(row)))
     }
 
     /// Fails unless all ids are numbers that the library holds.
     pub(crate) fn numbers(&self, library: &Library) -> Result<(), Error> {
-        let ids = self.index.ids().filter(|_| self.ids == Ids::Own);
-        ids.map_or(Ok(()), |ids| library.check_ids(ids))
+        if self.ids == Ids::Rows {
+            return Ok(());
+        }
+        if let Some(texts) = self.index.text_ids() {
+            let wide = |row: &usize| {
+                library.has_wide_ids && texts.get(*row).is_some_and(|text| wide_of(text).is_some())
+            };
+            return match (0..self.rows()).find(|row| !wide(row)) {
+                None => Ok(()),
+                Some(row) => Err(library.no_text(row, texts.get(row).unwrap_or_default())),
+            };
+        }
+        self.index.ids().map_or(Ok(()), |ids| library.check_ids(ids))
     }
 }
 
+/// The 128 bits of a UUID.
+pub(crate) fn wide_of(text: &str) -> Option<u128> {
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_uuid = parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
+        && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+    is_uuid.then(|| u128::from_str_radix(&parts.concat(), 16).ok()).flatten()
+}
+
 impl Library {
+    fn no_text(&self, row: usize, text: &str) -> Error {
+        let what = if self.has_wide_ids { "numbers and UUIDs" } else { "numbers" };
+        let message =
+            format!("row {row}: expected {what} as ids, as {} holds no texts, found {text:?}", self.name);
+        Error::request(message).about(Topic::Ids).with_help(
+            "write row numbers with --ids rows; `query` on this index, or its `convert`, tells which id a row has",
+        )
+    }
+
     /// Fails unless the library can hold all of these ids.
     ///
     /// # Errors
@@ -193,4 +222,24 @@ impl std::fmt::Debug for Whole<'_> {
 
 pub(crate) fn write_all(out: &mut dyn Write, bytes: &[u8]) -> Result<(), Error> {
     out.write_all(bytes).map_err(|e| Error::io("write", e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wide_of;
+
+    #[test]
+    fn only_uuids_are_wide_numbers() {
+        assert_eq!(wide_of("00000000-0000-0000-0000-00000000002a"), Some(42));
+        assert_eq!(wide_of("FFFFFFFF-ffff-ffff-ffff-ffffffffffff"), Some(u128::MAX));
+        for text in [
+            "",
+            "42",
+            "00000000-0000-0000-0000-0000000000",
+            "+0000000-0000-0000-0000-00000000002a",
+            "zz000000-0000-0000-0000-00000000002a",
+        ] {
+            assert_eq!(wide_of(text), None, "{text}");
+        }
+    }
 }

@@ -23,8 +23,14 @@ pub(crate) fn write_index(path: &Path, values: &[f32], dim: usize, metric: Metri
     let matrix = Matrix::new(values, dim);
     let params = Params { m: 5, ef_construction: 40, ..Params::new(metric) };
     let built = build(matrix, &params, &InsertBuilder, &Unmonitored).unwrap();
-    let contents =
-        Contents { built: &built, vectors: Vectors::Elsewhere(matrix), vector_checksums: None, ids, recipe: "" };
+    let contents = Contents {
+        built: &built,
+        vectors: Vectors::Elsewhere(matrix),
+        vector_checksums: None,
+        ids,
+        text_ids: None,
+        recipe: "",
+    };
     index::file::write(&mut fs::File::create(path).unwrap(), &contents).unwrap();
 }
 
@@ -103,7 +109,10 @@ fn copies_are_found_by_the_graph_alone() {
         // 41 equal rows, found by a beam that does not hold all rows.
         let hits = taken.index.searcher().search(&values[9 * DIM..10 * DIM], 41, 60).unwrap();
         assert!(hits.iter().all(|hit| hit.distance == 0.0), "{library:?}");
-        assert_eq!(hits.iter().map(|hit| hit.id).collect::<Vec<_>>(), [&[9], &(350..390).collect::<Vec<_>>()[..]].concat());
+        assert_eq!(
+            hits.iter().map(|hit| hit.id).collect::<Vec<_>>(),
+            [&[9], &(350..390).collect::<Vec<_>>()[..]].concat()
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use readers::formats::{ColumnOptions, Sidecar, parse_npy_header, read_npy_ids};
+use readers::formats::{ColumnOptions, Sidecar, TextIdFile, parse_npy_header, read_npy_ids};
 use readers::internals::{ParquetReading, open_parquet};
 use readers::{BufferPool, Dataset, Input, Io, Scan, format_called};
 
@@ -13,6 +13,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("npy_header", npy_header),
     ("npy_file", npy_file),
+    ("text_ids_file", text_ids_file),
     ("raw_f32_sidecar", raw_f32_sidecar),
     ("fbin_file", fbin_file),
     ("vecs_file", vecs_file),
@@ -27,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     ("glove_file", glove_file),
     ("word2vec_file", word2vec_file),
     ("packed_file", packed_file),
+    ("foreign_index", foreign_index),
     #[cfg(feature = "hdf5")]
     ("hdf5_file", hdf5_file),
 ];
@@ -36,6 +38,26 @@ pub fn npy_header(data: &[u8]) {
     if let Ok(header) = parse_npy_header(data) {
         assert!(header.data_offset <= data.len() as u64);
     }
+}
+
+/// A file of text ids, mapped and read, all at once and row by row: as lines, and as an .npy file if it is one.
+pub fn text_ids_file(data: &[u8]) {
+    let path = written("txt", data);
+    let all = |io| {
+        let file = TextIdFile::open(&Input { io, ..Input::new(&path) }).ok()??;
+        let rows = file.rows();
+        let all = file.read(0..rows).ok();
+        assert!(file.read(rows..rows.saturating_add(1)).is_err());
+        if let Some(all) = &all {
+            for row in (0..rows).step_by(97) {
+                let at = usize::try_from(row).expect("they are in memory");
+                assert_eq!(file.read(row..row + 1).expect("it was read").value(0), all.value(at));
+            }
+        }
+        all
+    };
+    assert_eq!(all(Io::Mmap), all(Io::Read));
+    remove(&path);
 }
 
 /// A whole .npy file, mapped and read, as vectors and as ids: both ways give the same.
@@ -133,6 +155,23 @@ pub fn word2vec_file(data: &[u8]) {
 #[cfg(feature = "hdf5")]
 pub fn hdf5_file(data: &[u8]) {
     both_ways("hdf5", data);
+}
+
+/// A whole index of another library, as each of them: its vectors mapped and read, and its graph taken over and searched.
+pub fn foreign_index(data: &[u8]) {
+    for library in exchange::Library::ALL {
+        both_ways(library.name, data);
+        let path = written(library.name, data);
+        if let Ok(foreign) = library.open(&Input::new(&path)) {
+            let metric = foreign.info().metric.is_none().then_some(readers::Metric::L2);
+            if let Ok(taken) = exchange::take(&*foreign, metric, &|| false) {
+                let query = vec![0.5; taken.index.dim()];
+                let hits = taken.index.searcher().search(&query, 3, 10).expect("the copy is whole");
+                assert!(hits.len() <= taken.index.rows());
+            }
+        }
+        remove(&path);
+    }
 }
 
 /// A packed file: what it gives is no larger than it may be.

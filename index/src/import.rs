@@ -108,8 +108,8 @@ pub fn import(
     if rows > MAX_ROWS {
         return Err(ImportError::TooManyRows(rows));
     }
-    let inverse_norms = inverse_norms(matrix, &Distance::new(params.metric), &Unmonitored)
-        .map_err(ImportError::Row)?;
+    let inverse_norms =
+        inverse_norms(matrix, &Distance::new(params.metric), &Unmonitored).map_err(ImportError::Row)?;
     let levels: Vec<u8> = (0..rows as u32).into_par_iter().map(|row| graph.top_level(row)).collect();
     if let Some(row) = levels.iter().position(|&level| level > MAX_LEVEL) {
         return Err(ImportError::Level { row: row as u32, level: levels[row] });
@@ -118,15 +118,16 @@ pub fn import(
     let mut dropped = Dropped::default();
     let mut layers: Vec<Layer> = Vec::new();
     for level in 0..=top {
-        let members: Option<Vec<u32>> = (level > 0)
-            .then(|| (0..rows as u32).filter(|&row| levels[row as usize] >= level).collect());
+        let members: Option<Vec<u32>> =
+            (level > 0).then(|| (0..rows as u32).filter(|&row| levels[row as usize] >= level).collect());
         let stride = if level == 0 { params.m0() } else { params.m };
         let (neighbours, lost) = lists(graph, &levels, level, members.as_deref(), stride);
         dropped = dropped.and(lost);
-        let down = members.as_ref().map(|members| match layers.last().and_then(|below| below.rows.as_ref()) {
-            Some(below) => members.iter().map(|row| slot_of(below, *row)).collect(),
-            None => members.clone(),
-        });
+        let down =
+            members.as_ref().map(|members| match layers.last().and_then(|below| below.rows.as_ref()) {
+                Some(below) => members.iter().map(|row| slot_of(below, *row)).collect(),
+                None => members.clone(),
+            });
         layers.push(Layer { rows: members, down, neighbours, stride });
     }
     let said = graph.entry_point().filter(|&row| levels.get(row as usize) == Some(&top));

@@ -19,6 +19,7 @@
 //!     vectors: file::Vectors::Elsewhere(matrix),
 //!     vector_checksums: None,
 //!     ids: None,
+//!     text_ids: None,
 //!     recipe: "",
 //! };
 //! file::write(&mut std::fs::File::create(&path)?, &contents)?;
@@ -51,6 +52,7 @@ mod params;
 mod recall;
 mod search;
 mod select;
+mod text_ids;
 mod vectors;
 mod visited;
 mod walk;
@@ -68,4 +70,5 @@ pub use index::{Hit, Index, Searcher};
 pub use metric::Metric;
 pub use mmap::MappedMatrix;
 pub use params::{InvalidParams, Params};
+pub use text_ids::{TextIdSource, TextIds, same_text_ids};
 pub use vectors::{InvalidRow, MAX_SQUARED_NORM, Matrix};

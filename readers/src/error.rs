@@ -184,7 +184,6 @@ impl Error {
         self.source.as_ref()
     }
 
-
     /// The way out, where there is one to name.
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref()

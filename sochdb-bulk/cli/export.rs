@@ -126,9 +126,9 @@ fn native(
         // It may be damaged, or no index at all: opening says so.
         exchange::open(path, None, &stop).map_err(|error| take_failure(path, error))?;
         let message = format!("{}: it is an index of this program already", path.display());
-        return Err(Failure::refused(message).with_code(Code::Conflict).with_help(
-            "copy the file; to build it anew, name it as the input of `build-index`",
-        ));
+        return Err(Failure::refused(message)
+            .with_code(Code::Conflict)
+            .with_help("copy the file; to build it anew, name it as the input of `build-index`"));
     };
     let file = AtomicFile::create(&args.output)?;
     let how = TakeOver { metric: args.metric.metric, ids, codes: true };

@@ -28,7 +28,8 @@ pub(super) fn print(path: &Path, foreign: &dyn ForeignIndex, as_json: bool) -> R
 
 fn text_of(path: &Path, foreign: &dyn ForeignIndex, taken: Option<&Taken>) -> String {
     let info = foreign.info();
-    let metric = info.metric.map_or("not said by the file: give --metric to search it".to_owned(), |m| m.to_string());
+    let metric =
+        info.metric.map_or("not said by the file: give --metric to search it".to_owned(), |m| m.to_string());
     let mut rows = vec![
         ("file", format!("{}, {}", path.display(), units::bytes(info.size_bytes))),
         ("library", info.library.to_owned()),
@@ -37,7 +38,10 @@ fn text_of(path: &Path, foreign: &dyn ForeignIndex, taken: Option<&Taken>) -> St
     ];
     if info.has_graph {
         rows.push(("M", format!("{} ({} on level 0)", info.m, info.m0)));
-        rows.push(("ef_construction", info.ef_construction.map_or("not said".to_owned(), |ef| ef.to_string())));
+        rows.push((
+            "ef_construction",
+            info.ef_construction.map_or("not said".to_owned(), |ef| ef.to_string()),
+        ));
     } else {
         rows.push(("graph", "none: its vectors are a source like any other".to_owned()));
     }
@@ -52,7 +56,9 @@ fn text_of(path: &Path, foreign: &dyn ForeignIndex, taken: Option<&Taken>) -> St
             String::new()
         } else {
             let lost = units::count(lost);
-            format!(": no search finds the other {lost}; build it anew, with it as the input of `build-index`")
+            format!(
+                ": no search finds the other {lost}; build it anew, with it as the input of `build-index`"
+            )
         };
         rows.push(("levels", format!("{} ({} nodes)", header.levels.len(), nodes.join(", "))));
         rows.push(("mean degree", format!("{:.1} on level 0", header.mean_degree())));

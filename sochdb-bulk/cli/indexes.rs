@@ -53,10 +53,14 @@ fn unusual(origin: &Origin, taken: &Taken) -> Option<String> {
     let lost = header.levels[0].nodes - header.reachable_nodes;
     if lost > 0 {
         let share = header.reachable_share() * 100.0;
-        parts.push(format!("{} of its rows are found by no search ({share:.2} % are reachable)", units::count(lost)));
+        parts.push(format!(
+            "{} of its rows are found by no search ({share:.2} % are reachable)",
+            units::count(lost)
+        ));
     }
     parts.extend(dropped_links(origin));
-    (!parts.is_empty()).then(|| format!("{}: build it again, with it as the input of `build-index`", parts.join("; ")))
+    (!parts.is_empty())
+        .then(|| format!("{}: build it again, with it as the input of `build-index`", parts.join("; ")))
 }
 
 /// The links that were left out, by reason.
