@@ -385,3 +385,24 @@ fn a_damaged_index_fails() {
     assert_eq!(dir.run("check bad.hnsw").code, Some(1));
     assert_eq!(dir.run("check a.npy").code, Some(1));
 }
+
+#[test]
+fn searches_by_codes_and_by_vectors_are_compared() {
+    let dir = dir();
+    dir.ok("build-index -i a.npy -o o.hnsw --metric l2 --codes i8");
+    let words = "eval --index o.hnsw --queries q.npy --ef 10,900 --json --plot both.svg";
+    let walks = |by: &str| -> Vec<(String, u64)> {
+        let json = dir.ok(&format!("{words} --by {by}")).json();
+        let points = json["points"].as_array().unwrap().clone();
+        assert!(points.iter().filter(|point| point["ef"] == 900).all(|point| point["recall"] == 1.0));
+        points.iter().map(|p| (p["by"].as_str().unwrap().to_owned(), p["ef"].as_u64().unwrap())).collect()
+    };
+    let of = |walk: &str| [(walk.to_owned(), 10), (walk.to_owned(), 900)];
+    assert_eq!(walks("codes"), of("codes"));
+    assert_eq!(walks("vectors"), of("vectors"));
+    assert_eq!(walks("both"), [of("codes"), of("vectors")].concat());
+    let picture = String::from_utf8(dir.read("both.svg")).unwrap();
+    assert!(picture.contains("ef 10 by codes") && picture.contains("ef 10 by vectors"), "{picture}");
+    dir.ok("build-index -i a.npy -o o.hnsw --metric l2 --codes none");
+    assert_eq!(walks("both"), of("vectors"));
+}

@@ -90,7 +90,7 @@ impl Index {
 
     /// Something to search with. It keeps memory that one search after the other uses, so make one a thread.
     pub fn searcher(&self) -> Searcher<'_> {
-        Searcher { index: self, scratch: Scratch::default(), nearest: Vec::new() }
+        Searcher { index: self, scratch: Scratch::default(), nearest: Vec::new(), walks_by_codes: true }
     }
 
     /// Searches for each row of `queries` on the current rayon pool; as [`Searcher::search`], in the order of the
@@ -193,9 +193,16 @@ pub struct Searcher<'a> {
     index: &'a Index,
     scratch: Scratch,
     nearest: Vec<Candidate>,
+    walks_by_codes: bool,
 }
 
 impl Searcher<'_> {
+    /// The same, walking by the vectors even where there are codes.
+    #[must_use]
+    pub fn by_vectors(self) -> Self {
+        Self { walks_by_codes: false, ..self }
+    }
+
     /// The `k` nearest rows of `query` that a beam of `ef_search` finds (Algorithm 5 of the HNSW paper), nearest first,
     /// equal distances by row. `ef_search` below `k` counts as `k`. There are always `min(k, rows)` hits, and where
     /// `ef_search` covers all rows they are exact.
@@ -228,9 +235,10 @@ impl Searcher<'_> {
     /// The `ef` nearest nodes that a walk finds, with their exact distances, nearest first: into `self.nearest`. Where
     /// there are codes, the walk goes by them.
     fn walk(&mut self, query: &[f32], scorer: &Scorer<'_, Index>, ef: usize) -> Result<(), Corrupt> {
-        let Self { index, scratch, nearest } = self;
+        let Self { index, scratch, nearest, walks_by_codes } = self;
         nearest.clear();
-        let (Some(quantizer), Some(rows)) = (&index.quantizer, index.codes()) else {
+        let codes = walks_by_codes.then(|| index.codes()).flatten();
+        let (Some(quantizer), Some(rows)) = (&index.quantizer, codes) else {
             let entry = descend(*index, scorer, 0, &mut scratch.distances)?;
             search_level(index.layer(0), scorer, entry, ef, scratch)?;
             nearest.extend_from_slice(scratch.beam.candidates());
