@@ -40,7 +40,7 @@ pub(super) struct Filter {
     pauses: u32,
     /// Portions of the next pause.
     next_pause: u32,
-    /// Whether few rows are enough, and pauses left out: for tests.
+    /// Whether any rows are enough, and pauses left out: for tests.
     pub(super) is_eager: bool,
 }
 
@@ -52,7 +52,8 @@ impl Filter {
         let is_bounded = nearest.iter().all(|nearest| nearest.bound() < f32::INFINITY);
         let fewest = if is_bounded { FEWEST_ROWS } else { FEWEST_ROWS.max(4 * k.min(MOST_NEAREST)) };
         let is_worth_it = queries >= FEWEST_QUERIES && rows >= fewest && k <= MOST_NEAREST;
-        if !is_worth_it && !(self.is_eager && rows > 0 && queries > 0) {
+        let is_wanted = if self.is_eager { rows > 0 && queries > 0 } else { is_worth_it };
+        if !is_wanted {
             return None;
         }
         if self.pauses > 0 {

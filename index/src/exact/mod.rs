@@ -185,21 +185,22 @@ mod tests {
             ("equal", |_, rows, dim| vec![0.7; rows * dim]),
             ("zeros", |_, rows, dim| vec![0.0; rows * dim]),
             ("some zeros", |seed, rows, dim| {
-                let keep = |i: usize| f32::from(u8::from(hash(seed + 9, (i / dim) as u64) % 3 > 0));
+                let keep =
+                    |i: usize| f32::from(u8::from(!hash(seed + 9, (i / dim) as u64).is_multiple_of(3)));
                 parts(seed, rows, dim).iter().enumerate().map(|(i, value)| value * keep(i)).collect()
             }),
             ("tiny", |seed, rows, dim| parts(seed, rows, dim).iter().map(|value| value * 1e-25).collect()),
             ("tinier", |seed, rows, dim| parts(seed, rows, dim).iter().map(|value| value * 1e-38).collect()),
             ("huge", |seed, rows, dim| parts(seed, rows, dim).iter().map(|value| value * 7e16).collect()),
             ("growing", |seed, rows, dim| {
-                let grow = |i: usize| 1.02f32.powi((i / dim) as i32);
+                let grow = |i: usize| 1.02f32.powf((i / dim) as f32);
                 parts(seed, rows, dim).iter().enumerate().map(|(i, value)| value * grow(i)).collect()
             }),
             ("far from 0", |seed, rows, dim| {
                 parts(seed, rows, dim).iter().map(|v| 1000.0 + v / 100.0).collect()
             }),
             ("outliers", |seed, rows, dim| {
-                let odd = |i: usize| if hash(seed, i as u64) % 97 == 0 { 3e12 } else { 1.0 };
+                let odd = |i: usize| if hash(seed, i as u64).is_multiple_of(97) { 3e12 } else { 1.0 };
                 parts(seed, rows, dim).iter().enumerate().map(|(i, value)| value * odd(i)).collect()
             }),
         ];

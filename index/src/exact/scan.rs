@@ -8,10 +8,14 @@ use super::nearest::Nearest;
 use super::{Comparison, norm_of};
 use crate::codes::packed::Panels;
 use crate::codes::{CodeTable, stride_bytes};
+use crate::distance::prefetch;
 use crate::distance::products::{TILE_COLUMNS, TILE_ROWS, TileOutput};
 
 /// Rows that are packed by one task: whole panels.
 const GROUP_ROWS: usize = 16 * TILE_COLUMNS;
+
+/// Rows whose vectors are asked for before they are compared: they lie anywhere.
+const AHEAD: usize = 4;
 
 /// Rows as codes, those with the least errors first: so the rows of a panel are alike, and few bad ones spoil few panels.
 #[derive(Debug)]
@@ -122,7 +126,7 @@ impl<'a> Scan<'a> {
         let mut distances = [[0; TILE_COLUMNS]; TILE_ROWS];
         let mut row_minima = [[i32::MAX; TILE_COLUMNS]; TILE_ROWS];
         let mut column_minima = [i32::MAX; TILE_COLUMNS];
-        let most = self.comparison.k.saturating_mul(2).saturating_add(64);
+        let most = 4 * self.comparison.k + 256;
         let portion = self.portion;
         for group in &portion.groups {
             for (panel, &errors) in group.panels.iter().zip(&group.errors) {
@@ -153,7 +157,7 @@ impl<'a> Scan<'a> {
                 }
                 for query in 0..self.states.len() {
                     if self.states[query].near.len() >= most {
-                        self.shorten(query, most / 2);
+                        self.shorten(query, most / 4 * 3);
                     }
                 }
             }
@@ -195,19 +199,29 @@ impl<'a> Scan<'a> {
         let vector = &queries.matrix.values()[number * dim..(number + 1) * dim];
         let norm = norm_of(queries, metric, number);
         state.near.sort_unstable();
+        let near = &state.near;
+        // A few before the nearest are complete by their vectors, too, since both orders are nearly the same.
+        let enough = k + k / 8 + 4;
         let mut threshold = i32::MAX;
-        for near in state.near.chunks(4) {
-            if near[0].codes > threshold {
+        for at in (0..near.len()).step_by(4) {
+            if near[at].codes > threshold {
                 break;
             }
+            let four = &near[at..near.len().min(at + 4)];
+            for near in near.iter().skip(at + AHEAD).take(4) {
+                prefetch(base.matrix.row(near.row));
+            }
             // The last few are filled up with one of them, which is not taken twice.
-            let rows: [u32; 4] = std::array::from_fn(|i| near.get(i).unwrap_or(&near[0]).row);
+            let rows: [u32; 4] = std::array::from_fn(|i| four.get(i).unwrap_or(&four[0]).row);
             let norms = rows.map(|row| norm_of(base, metric, row as usize));
             let distances = distance.to_four(vector, norm, rows.map(|row| base.matrix.row(row)), norms);
-            for (distance, near) in distances.into_iter().zip(near) {
+            for (distance, near) in distances.into_iter().zip(four) {
                 state.nearest.add(distance, first + near.row, k);
             }
-            self.compared += near.len();
+            self.compared += four.len();
+            if at < enough && at + 4 >= enough {
+                state.nearest.tighten(k);
+            }
             let bound = f64::from(state.nearest.bound());
             if bound < state.bound {
                 state.bound = bound;
