@@ -189,7 +189,8 @@ fn an_index_is_built_again_from_its_recipe() {
     assert_eq!(difference(&dir.read("a.hnsw"), &dir.read("c.hnsw")), None);
     let output = dir.run("run --from a.hnsw --set sink.path=b.hnsw");
     assert_eq!(output.code, Some(2));
-    assert!(output.stderr.contains("there is no `path`"), "{}", output.stderr);
+    assert!(output.stderr.contains("there is no `source.path`"), "{}", output.stderr);
+    assert!(output.stderr.contains("add --set source.path=FILE\n"), "{}", output.stderr);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use index::file::SectionKind;
+use index::file::{OpenError, SectionKind};
 use index::{Index, Matrix};
 use rayon::prelude::*;
 use serde_json::json;
@@ -61,7 +61,16 @@ impl Check {
 }
 
 pub(super) fn execute(args: &Args) -> Result<(), Failure> {
-    let index = Index::open(&args.index).map_err(|e| open_failure(&args.index, &e))?;
+    let index = match Index::open(&args.index) {
+        Ok(index) => index,
+        Err(error) => {
+            // A file that is not there is no damaged one.
+            if args.json && !matches!(error, OpenError::Io(_)) {
+                print_json(args, &[Check::new("file", false, error.to_string())])?;
+            }
+            return Err(open_failure(&args.index, &error));
+        }
+    };
     let threads = threads_or_all(args.threads);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
@@ -70,15 +79,7 @@ pub(super) fn execute(args: &Args) -> Result<(), Failure> {
     let checks = pool.install(|| all(&index, args.deep));
     let failed: Vec<_> = checks.iter().filter(|check| !check.is_ok).map(|check| check.name).collect();
     if args.json {
-        let list =
-            checks.iter().map(|check| json!({"name": check.name, "ok": check.is_ok, "what": check.what}));
-        let document = json!({
-            "schema": 1,
-            "index": args.index.display().to_string(),
-            "ok": failed.is_empty(),
-            "checks": list.collect::<Vec<_>>(),
-        });
-        stdout::line(&document.to_string())?;
+        print_json(args, &checks)?;
     } else {
         let line = |check: &Check| {
             let word = if check.is_ok { "ok" } else { "FAILED" };
@@ -92,6 +93,17 @@ pub(super) fn execute(args: &Args) -> Result<(), Failure> {
     let (count, names) = (failed.len(), failed.join(", "));
     let message = format!("{}: {count} of {} checks failed: {names}", args.index.display(), checks.len());
     Err(Failure::failed(message).with_code(Code::Malformed).with_help(DAMAGED))
+}
+
+fn print_json(args: &Args, checks: &[Check]) -> Result<(), Failure> {
+    let list = checks.iter().map(|check| json!({"name": check.name, "ok": check.is_ok, "what": check.what}));
+    let document = json!({
+        "schema": 1,
+        "index": args.index.display().to_string(),
+        "ok": checks.iter().all(|check| check.is_ok),
+        "checks": list.collect::<Vec<_>>(),
+    });
+    stdout::line(&document.to_string())
 }
 
 /// All checks of an index that could be opened, which is the first of them.
@@ -175,8 +187,8 @@ fn values(vectors: Matrix<'_>) -> Check {
         })
         .reduce(|| (0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
     let what = format!(
-        "{} rows; {} of zeros, {} with NaN or infinity, {} too long to be told apart",
-        units::count(vectors.rows() as u64),
+        "{}; {} of zeros, {} with NaN or infinity, {} too long to be told apart",
+        units::rows(vectors.rows() as u64),
         units::count(zero),
         units::count(bad),
         units::count(long)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use index::file::{Corrupt, Header, OpenError, SectionKind, read_header};
 use serde_json::{Value, json};
 
+use super::recipe::Recipe;
 use crate::output::{stdout, units};
 use crate::{Code, Failure};
 
@@ -31,7 +32,7 @@ pub(super) struct Args {
 pub(super) fn execute(args: Args) -> Result<(), Failure> {
     let (header, recipe) = read_header(&args.index).map_err(|e| open_failure(&args.index, &e))?;
     if args.pipeline {
-        stdout::write(recipe_of(&args.index, &recipe)?.as_bytes())
+        stdout::write(recipe_of(&args.index, &recipe)?.for_people().as_bytes())
     } else if args.json {
         stdout::line(&as_json(&header, &recipe).to_string())
     } else {
@@ -40,13 +41,13 @@ pub(super) fn execute(args: Args) -> Result<(), Failure> {
 }
 
 /// The recipe of an index as a pipeline.
-pub(super) fn recipe_of<'r>(path: &Path, recipe: &'r str) -> Result<&'r str, Failure> {
+pub(super) fn recipe_of(path: &Path, recipe: &str) -> Result<Recipe, Failure> {
     if recipe.is_empty() {
         return Err(Failure::refused(format!("{}: it does not say which pipeline built it", path.display()))
             .with_code(Code::Request)
             .with_help("it was written by a library, or by a program that keeps no recipe"));
     }
-    Ok(recipe)
+    Recipe::parse(path, recipe)
 }
 
 /// What it means that an index cannot be opened.

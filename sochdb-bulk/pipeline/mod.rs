@@ -22,6 +22,7 @@ mod passes;
 mod plan;
 mod problems;
 mod recall;
+mod remedies;
 mod resume;
 mod run;
 mod run_options;

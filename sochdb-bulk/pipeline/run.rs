@@ -13,6 +13,7 @@ use super::resume::{self, Resume};
 use super::{Monitoring, Plan, direct, ordered};
 use crate::Failure;
 use crate::output::partial::Partial;
+use crate::output::together::publish_all;
 use crate::sinks::{Finish, InOrder, SinkJob, Writer};
 use crate::stages::Dropped;
 
@@ -218,15 +219,7 @@ impl Plan {
             clocks.sink.time(|| file.prepare())?;
         }
         cancel.check()?;
-        let mut in_place: Vec<String> = Vec::new();
-        for file in files {
-            let name = file.target().display().to_string();
-            file.publish().map_err(|failure| match in_place.is_empty() {
-                true => failure,
-                false => failure.with_help(format!("whole and in place already: {}", in_place.join(", "))),
-            })?;
-            in_place.push(name);
-        }
+        publish_all(files)?;
         if let Some(partial) = partial {
             partial.remove();
         }

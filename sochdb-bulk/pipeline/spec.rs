@@ -290,11 +290,16 @@ pub(super) fn parse_options<T: ?Sized>(
     let schema = schema(&mut schemars::SchemaGenerator::default());
     let properties = schema.get("properties").and_then(|properties| properties.as_object());
     let known: Vec<&str> = properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    // Other names of an option, which nobody is told of.
+    let aliases: Vec<&str> =
+        properties.into_iter().flatten().flat_map(|(_, option)| super::schema::aliases(option)).collect();
     let mut problems = Problems::default();
     if let DeValue::Table(table) = options.get_mut() {
         let all: Vec<&str> = more.iter().copied().chain(known.iter().copied()).collect();
         let (theirs, unknown): (DeTable<'_>, DeTable<'_>) =
-            std::mem::take(table).into_iter().partition(|(key, _)| known.contains(&key.get_ref().as_ref()));
+            std::mem::take(table).into_iter().partition(|(key, _)| {
+                [&known, &aliases].iter().any(|names| names.contains(&key.get_ref().as_ref()))
+            });
         *table = theirs;
         refuse_unknown(text, unknown.keys(), &all, ["option", "options here"], &mut problems);
     }

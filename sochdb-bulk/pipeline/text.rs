@@ -64,6 +64,11 @@ impl Text {
         Self { origin: Origin::Flags, ..Self::new("flags", text, "") }
     }
 
+    /// Whether it is of flags.
+    pub(super) fn is_of_flags(&self) -> bool {
+        matches!(self.origin, Origin::Flags)
+    }
+
     /// The file it is from, if it is.
     pub(crate) fn file(&self) -> Option<&Path> {
         match &self.origin {
