@@ -212,6 +212,29 @@ fn a_recipe_says_what_it_needs() {
 }
 
 #[test]
+fn statistics_tell_of_each_sink_and_of_what_is_no_pipeline() {
+    let sinks =
+        "[[sink]]\ntype = \"npy\"\npath = \"b.npy\"\n[[sink]]\ntype = \"fvecs\"\npath = \"c.fvecs\"\n";
+    let dir = dir_with(&format!("{SOURCE}{sinks}"));
+    let stats = dir.ok("run p.toml --stats json").json();
+    let of_sinks: Vec<&serde_json::Value> =
+        stats["steps"].as_array().unwrap().iter().filter(|step| step["kind"] == "sink").collect();
+    let names: Vec<&str> = of_sinks.iter().map(|step| step["type"].as_str().unwrap()).collect();
+    assert_eq!(names, ["npy", "fvecs"], "{stats}");
+    assert!(of_sinks.iter().all(|step| step["busy_secs"].as_f64().unwrap() > 0.0), "{stats}");
+
+    dir.write("q.toml", "version = 1\n[source]\npaht = \"a.npy\"\n");
+    let output = dir.run("run q.toml --stats stats.json");
+    assert_eq!(output.code, Some(2));
+    let stats: serde_json::Value = serde_json::from_slice(&dir.read("stats.json")).unwrap();
+    assert_eq!(
+        (&stats["status"], &stats["errors"][0]["code"]),
+        (&"failed".into(), &"E0102".into()),
+        "{stats}"
+    );
+}
+
+#[test]
 fn outputs_of_all_sinks_are_left_or_none() {
     let sinks =
         "[[sink]]\ntype = \"npy\"\npath = \"b.npy\"\n[[sink]]\ntype = \"fvecs\"\npath = \"c.fvecs\"\n";

@@ -33,12 +33,14 @@ mod spool;
 mod stream;
 mod suggest;
 mod text;
+mod wrong_value;
 
 pub(crate) use cancel::{Cancel, survive_file_size_limit};
 pub(crate) use check::all_finite as check_finite;
 pub(crate) use environment::escaped;
 pub use estimate::Estimate;
 pub(crate) use estimate::estimate;
+pub(crate) use flow::Clock;
 pub(crate) use look::Look;
 pub(crate) use memory::listed as listed_memory;
 pub use monitoring::Monitoring;

@@ -260,10 +260,19 @@ impl Plan {
             details: stage.details(),
             ..step("stage", name, clock)
         });
-        let sink = StepReport {
-            wait_secs: clocks.sink_wait.secs(),
-            ..step("sink", &self.sink_names.join(" + "), &clocks.sink)
-        };
-        std::iter::once(source).chain(stages).chain([sink]).collect()
+        let wait_secs = clocks.sink_wait.secs();
+        let sink = StepReport { wait_secs, ..step("sink", &self.sink_names.join(" + "), &clocks.sink) };
+        // Several sinks wait for the same rows.
+        let of_several = self.sink_names.iter().zip(self.sink.busy_secs());
+        let several = of_several.map(|(name, busy_secs)| StepReport {
+            r#type: (*name).to_owned(),
+            busy_secs,
+            ..sink.clone()
+        });
+        let mut sinks: Vec<StepReport> = several.collect();
+        if sinks.is_empty() {
+            sinks.push(sink);
+        }
+        std::iter::once(source).chain(stages).chain(sinks).collect()
     }
 }

@@ -15,6 +15,7 @@ use super::recall::{self, RecallCheck};
 use super::run_options::{self, RunOptions};
 use super::source::{self, Source};
 use super::suggest::did_you_mean;
+use super::wrong_value::remedy;
 use super::{Monitoring, Plan, Text, on_error};
 use crate::sinks::{self, AnySink};
 use crate::stages::{self, AnyStage};
@@ -305,9 +306,13 @@ pub(super) fn parse_options<T: ?Sized>(
     }
     let failure = match parse(ValueDeserializer::from(options)) {
         Ok(parsed) => return problems.none().map(|()| parsed),
-        Err(e) => text
-            .refuse_toml(&e, span, Code::WrongValue)
-            .with_help(format!("`sochdb-bulk plugins show {name}` describes all options")),
+        Err(e) => {
+            let failure = text.refuse_toml(&e, span, Code::WrongValue);
+            let more = format!("`sochdb-bulk plugins show {name}` describes all options");
+            let help =
+                remedy(failure.message()).map_or_else(|| more.clone(), |help| format!("{help}; {more}"));
+            failure.with_help(help)
+        }
     };
     match problems.none() {
         Ok(()) => Err(failure),
