@@ -24,9 +24,12 @@ mod mistakes;
 mod new;
 mod odd_input;
 mod packed;
+#[cfg(target_os = "linux")]
+mod plan_memory;
 mod planning;
 mod plugin_crate;
 mod plugins;
+mod recipes;
 mod regression;
 #[cfg(unix)]
 mod resume;

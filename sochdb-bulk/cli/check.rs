@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use exchange::{TakeError, Taken};
-use index::file::SectionKind;
+use index::file::{OpenError, SectionKind};
 use index::{Index, Matrix};
 use rayon::prelude::*;
 use readers::{ErrorKind, Metric};
@@ -78,15 +78,7 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
     let checks = pool.install(|| all(&taken, args.deep));
     let failed: Vec<_> = checks.iter().filter(|check| !check.is_ok).map(|check| check.name).collect();
     if args.json {
-        let list =
-            checks.iter().map(|check| json!({"name": check.name, "ok": check.is_ok, "what": check.what}));
-        let document = json!({
-            "schema": 1,
-            "index": args.index.display().to_string(),
-            "ok": failed.is_empty(),
-            "checks": list.collect::<Vec<_>>(),
-        });
-        stdout::line(&document.to_string())?;
+        print_json(args, &checks)?;
     } else {
         let line = |check: &Check| {
             let word = if check.is_ok { "ok" } else { "FAILED" };
@@ -111,15 +103,40 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
 /// Opens the index. The graph of another library's can be looked at without its metric; its recall cannot.
 fn open_for(args: &Args, verbosity: Verbosity) -> Result<Taken, Failure> {
     let cancel = Cancel::by_signals();
-    if args.deep || args.metric.metric.is_some() {
-        return open_index(&args.index, args.metric.metric, verbosity, &cancel);
-    }
-    match exchange::open(&args.index, None, &|| cancel.is_set()) {
-        Err(TakeError::Foreign(error)) if error.kind() == ErrorKind::Request => {
-            open_index(&args.index, Some(Metric::L2), verbosity, &cancel)
+    let opened = exchange::open(&args.index, args.metric.metric, &|| cancel.is_set());
+    cancel.check()?;
+    let error = match opened {
+        Ok(taken) => return Ok(taken),
+        Err(error) => error,
+    };
+    let damage = match &error {
+        TakeError::Foreign(error) if error.kind() == ErrorKind::Request => {
+            if !args.deep && args.metric.metric.is_none() {
+                return open_index(&args.index, Some(Metric::L2), verbosity, &cancel);
+            }
+            None
         }
-        other => other.map_err(|error| take_failure(&args.index, error)),
+        TakeError::Foreign(error) => Some(error.to_string()),
+        // A file that is not there is no damaged one.
+        TakeError::Own(OpenError::Io(_)) => None,
+        TakeError::Own(error) => Some(error.to_string()),
+        _ => None,
+    };
+    if let Some(damage) = damage.filter(|_| args.json) {
+        print_json(args, &[Check::new("file", false, damage)])?;
     }
+    Err(take_failure(&args.index, error))
+}
+
+fn print_json(args: &Args, checks: &[Check]) -> Result<(), Failure> {
+    let list = checks.iter().map(|check| json!({"name": check.name, "ok": check.is_ok, "what": check.what}));
+    let document = json!({
+        "schema": 1,
+        "index": args.index.display().to_string(),
+        "ok": checks.iter().all(|check| check.is_ok),
+        "checks": list.collect::<Vec<_>>(),
+    });
+    stdout::line(&document.to_string())
 }
 
 /// All checks of an index that could be opened, which is the first of them.
@@ -229,8 +246,8 @@ fn values(vectors: Matrix<'_>) -> Check {
         })
         .reduce(|| (0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
     let what = format!(
-        "{} rows; {} of zeros, {} with NaN or infinity, {} too long to be told apart",
-        units::count(vectors.rows() as u64),
+        "{}; {} of zeros, {} with NaN or infinity, {} too long to be told apart",
+        units::rows(vectors.rows() as u64),
         units::count(zero),
         units::count(bad),
         units::count(long)

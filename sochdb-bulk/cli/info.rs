@@ -6,6 +6,7 @@ use index::file::{Corrupt, Header, OpenError, SectionKind, read_header};
 use serde_json::{Value, json};
 
 use super::foreign_info;
+use super::recipe::Recipe;
 use crate::output::{stdout, units};
 use crate::{Code, Failure};
 
@@ -39,7 +40,7 @@ pub(super) fn execute(args: &Args) -> Result<(), Failure> {
         other => other.map_err(|e| open_failure(&args.index, &e))?,
     };
     if args.pipeline {
-        stdout::write(recipe_of(&args.index, &recipe)?.as_bytes())
+        stdout::write(recipe_of(&args.index, &recipe)?.for_people().as_bytes())
     } else if args.json {
         stdout::line(&as_json(&header, &recipe).to_string())
     } else {
@@ -48,8 +49,8 @@ pub(super) fn execute(args: &Args) -> Result<(), Failure> {
 }
 
 /// The recipe of an index as a pipeline.
-pub(super) fn recipe_of<'r>(path: &Path, recipe: &'r str) -> Result<&'r str, Failure> {
-    if recipe.is_empty() { Err(no_recipe(path)) } else { Ok(recipe) }
+pub(super) fn recipe_of(path: &Path, recipe: &str) -> Result<Recipe, Failure> {
+    if recipe.is_empty() { Err(no_recipe(path)) } else { Recipe::parse(path, recipe) }
 }
 
 fn no_recipe(path: &Path) -> Failure {

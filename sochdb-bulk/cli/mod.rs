@@ -22,6 +22,7 @@ mod plugins;
 mod preview;
 mod queries;
 mod query;
+mod recipe;
 mod run;
 mod shared;
 mod sources;
@@ -29,6 +30,7 @@ mod svg;
 mod validate;
 mod verify;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -129,6 +131,10 @@ pub fn main() -> ExitCode {
         _ => Verbosity::Normal,
     };
     survive_file_size_limit();
+    if cfg!(unix) && std::env::var_os("TMPDIR").is_some_and(|folder| folder.is_empty()) {
+        // As good as not set; the standard library would take the current folder. It cannot have been overridden before.
+        let _ = tempfile::env::override_temp_dir(Path::new("/tmp"));
+    }
     let done = check_registries().and_then(|()| match cli.command {
         Command::BuildIndex(args) => build_index::execute(args, verbosity),
         Command::Convert(args) => convert::execute(args, verbosity),

@@ -1,12 +1,14 @@
 //! Files of vectors that are compared with others: as queries are, or as what queries are compared with.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use readers::{
-    Batch, BufferPool, Concat, Dataset, FormatDescriptor, Input, Opener, Position, Scan, check_named, detect,
-    files_called,
+    Batch, BufferPool, Concat, Dataset, FormatDescriptor, Input, OpenFormat, Opener, Position, Scan,
+    check_named, detect, files_called,
 };
 
+use super::sources::opener_with;
 use crate::pipeline::{check_finite, is_stdio};
 use crate::{Code, Failure};
 
@@ -15,6 +17,8 @@ use crate::{Code, Failure};
 pub(super) struct Wanted<'a> {
     /// The format, where it is named.
     pub(super) format: Option<&'static FormatDescriptor>,
+    /// The column of the vectors, where it is named.
+    pub(super) vector_column: Option<&'a str>,
     /// That of what they are compared with.
     pub(super) dim: usize,
     /// What has that dimension, such as `a.hnsw was built from vectors`.
@@ -74,7 +78,7 @@ fn open_file(file: &Path, wanted: Wanted<'_>) -> Result<(Box<dyn Dataset>, Opene
                 .format
         }
     };
-    let opener = format.with_defaults()?;
+    let opener: Arc<dyn OpenFormat> = opener_with(format, [("vector_column", wanted.vector_column)])?.into();
     if let Ok(dataset) = opener.open(&bare)
         && dataset.info().dim != dim
     {

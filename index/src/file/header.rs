@@ -263,7 +263,11 @@ impl Header {
             HEADER_BYTES as u64,
         )?;
         known("optional features", at::OPTIONAL_FEATURES, 0)?;
-        known("file length", at::FILE_LENGTH, file_length_bytes)?;
+        let said = fields.u64(at::FILE_LENGTH);
+        if said != file_length_bytes {
+            let expected = format!("a file of {said} bytes, as it says");
+            return Err(corrupt("header, file length", at::FILE_LENGTH as u64, expected, file_length_bytes));
+        }
         let rows = in_range("rows", at::ROWS, fields.u64(at::ROWS), 0, crate::graph::MAX_ROWS as u64)? as u64;
         let dim = in_range("dim", at::DIM, fields.u32(at::DIM).into(), 1, 65_536)?;
         let metric = Metric::from_code(bytes[at::METRIC])

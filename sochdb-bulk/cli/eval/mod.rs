@@ -56,6 +56,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     query_format: Option<&'static FormatDescriptor>,
 
+    /// Column of the query vectors, for formats with columns; of other formats the array, tensor or dataset
+    #[arg(long, value_name = "NAME")]
+    vector_column: Option<String>,
+
     /// The true nearest rows of each query: .ivecs, .ibin or .npy of whole numbers, as `exact` writes them
     #[arg(short, long, value_name = "FILE")]
     ground_truth: Option<PathBuf>,
@@ -167,7 +171,12 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
     let base = Base::Index(Arc::clone(&index), args.index.clone());
     let index = &*index;
     let others = format!("{} was built from vectors", args.index.display());
-    let wanted = Wanted { format: args.query_format, dim: index.dim(), others: &others };
+    let wanted = Wanted {
+        format: args.query_format,
+        vector_column: args.vector_column.as_deref(),
+        dim: index.dim(),
+        others: &others,
+    };
     let dataset = queries::open(queries::files_of(&args.queries)?, wanted)?;
     if let Some(path) = &args.plot {
         let inputs = dataset.info().files.iter().chain([&args.index]).chain(&args.ground_truth);
@@ -183,6 +192,10 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
             .with_help("without any there is nothing to measure"));
     }
     let k = (args.k as usize).min(index.rows());
+    if k < args.k as usize {
+        let line = format!("note: k is {k}: {} has {}", args.index.display(), units::rows(k as u64));
+        say(Verbosity::Normal, verbosity, &line);
+    }
     let all_threads = threads_or_all(0);
     let truth = match &args.ground_truth {
         Some(path) => {

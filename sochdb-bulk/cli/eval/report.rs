@@ -15,8 +15,8 @@ pub(super) fn text(evaluation: &Evaluation<'_>) -> String {
         Truth::Ids(_) => "nearest rows of the ground truth",
     };
     let threads = if *threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
-    let rows = units::count(evaluation.index.rows() as u64);
-    let mut out = format!("{} queries, {rows} rows, {by}, {threads}\n", units::count(*queries as u64));
+    let rows = units::rows(evaluation.index.rows() as u64);
+    let mut out = format!("{}, {rows}, {by}, {threads}\n", units::queries(*queries as u64));
     let recall = format!("recall@{k}");
     out += &format!(
         "{:>9}  {:<7}  {recall:>10}  {:>11}  {:>9}  {:>9}  {:>9}  {:>15}\n",
