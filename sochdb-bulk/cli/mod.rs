@@ -23,6 +23,8 @@ mod run;
 mod shared;
 mod sources;
 mod svg;
+#[cfg(unix)]
+mod truncated;
 mod validate;
 mod verify;
 
@@ -124,6 +126,8 @@ pub fn main() -> ExitCode {
         _ => Verbosity::Normal,
     };
     survive_file_size_limit();
+    #[cfg(unix)]
+    truncated::tell(cli.error_format, cli.color);
     let done = check_registries().and_then(|()| match cli.command {
         Command::BuildIndex(args) => build_index::execute(args, verbosity),
         Command::Convert(args) => convert::execute(args, verbosity),
