@@ -170,8 +170,8 @@ fn all(taken: &Taken, deep: bool) -> Vec<Check> {
     }
     checks.push(ids(index));
     // What is damaged already tells nothing more.
-    if let (true, Ok(vectors)) = (is_whole, index.vectors()) {
-        checks.push(values(vectors));
+    if is_whole {
+        checks.push(values(index));
     }
     let share = header.reachable_share() * 100.0;
     let nodes = units::count(header.levels[0].nodes);
@@ -232,22 +232,37 @@ fn ids(index: &Index) -> Check {
 }
 
 /// Every value is a number. Rows of zeros are no mistake, but seldom meant.
-fn values(vectors: Matrix<'_>) -> Check {
+fn values(index: &Index) -> Check {
+    /// Vectors of about so many bytes are looked at a time.
+    const PART_BYTES: usize = 16 << 20;
     let norms = index::Distance::new(index::Metric::L2);
-    let (zero, bad, long) = vectors
-        .values()
-        .par_chunks(vectors.dim())
-        .with_min_len(1024)
-        .map(|row| {
-            let is_zero = row.iter().all(|&value| value == 0.0);
-            let is_bad = row.iter().any(|value| !value.is_finite());
-            let is_long = !is_bad && norms.squared_norm(row) > index::MAX_SQUARED_NORM;
-            (u64::from(is_zero), u64::from(is_bad), u64::from(is_long))
-        })
-        .reduce(|| (0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
+    let count = |vectors: Matrix<'_>| {
+        vectors
+            .values()
+            .par_chunks(vectors.dim())
+            .with_min_len(1024)
+            .map(|row| {
+                let is_zero = row.iter().all(|&value| value == 0.0);
+                let is_bad = row.iter().any(|value| !value.is_finite());
+                let is_long = !is_bad && norms.squared_norm(row) > index::MAX_SQUARED_NORM;
+                (u64::from(is_zero), u64::from(is_bad), u64::from(is_long))
+            })
+            .reduce(|| (0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2))
+    };
+    let (mut zero, mut bad, mut long) = (0, 0, 0);
+    let (part, mut buffer) = ((PART_BYTES / (4 * index.dim())).max(1), Vec::new());
+    for first in (0..index.rows()).step_by(part) {
+        match index.vectors_of(first..(first + part).min(index.rows()), &mut buffer) {
+            Ok(vectors) => {
+                let found = count(vectors);
+                (zero, bad, long) = (zero + found.0, bad + found.1, long + found.2);
+            }
+            Err(corrupt) => return Check::new("values", false, corrupt.to_string()),
+        }
+    }
     let what = format!(
         "{}; {} of zeros, {} with NaN or infinity, {} too long to be told apart",
-        units::rows(vectors.rows() as u64),
+        units::rows(index.rows() as u64),
         units::count(zero),
         units::count(bad),
         units::count(long)

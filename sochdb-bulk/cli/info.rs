@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use index::Storage;
 use index::file::{Corrupt, Header, OpenError, SectionKind, read_header};
 use serde_json::{Value, json};
 
@@ -64,6 +65,7 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
     let code = match error {
         OpenError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => Code::NoFile,
         OpenError::Io(_) => Code::Io,
+        OpenError::Source { .. } => Code::Changed,
         _ => Code::Malformed,
     };
     let failure = Failure::failed(format!("{}: {error}", path.display())).with_code(code);
@@ -73,6 +75,9 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
         OpenError::NotAnIndex => {
             failure.with_help("make an index of a file of vectors with `sochdb-bulk build-index`")
         }
+        OpenError::Source { .. } => failure.with_help(
+            "put the file back that the index was built from, under that name, or build the index again",
+        ),
         OpenError::Newer { .. } => {
             failure.with_help("use a newer sochdb-bulk, or build the index again with this one")
         }
@@ -101,6 +106,10 @@ fn as_text(path: &Path, header: &Header, recipe: &str) -> String {
         "text" => "stored, texts",
         _ => "row numbers",
     };
+    let stored = match header.storage {
+        Storage::Source => "f32, in the file that it was built from",
+        other => other.name(),
+    };
     let default_ef = match header.default_ef {
         Some(ef) => format!("{}, with which `query` searches", units::count(ef.into())),
         None => "none".to_owned(),
@@ -109,7 +118,7 @@ fn as_text(path: &Path, header: &Header, recipe: &str) -> String {
         if header.section(SectionKind::Codes).is_some() { "i8: search goes by them first" } else { "none" };
     let rows: Vec<(&str, String)> = vec![
         ("file", format!("{}, {}", path.display(), units::bytes(header.file_length_bytes))),
-        ("vectors", format!("{} x {} f32", units::count(header.rows), header.dim)),
+        ("vectors", format!("{} x {} {stored}", units::count(header.rows), header.dim)),
         ("metric", params.metric.to_string()),
         ("M", format!("{} ({} on level 0)", params.m, params.m0())),
         ("ef_construction", params.ef_construction.to_string()),
@@ -176,6 +185,7 @@ fn as_json(header: &Header, recipe: &str) -> Value {
         "reachable_share": header.reachable_share(),
         "repaired_nodes": header.repaired_nodes,
         "copies": header.copies,
+        "storage": header.storage.name(),
         "default_ef": header.default_ef,
         "codes": if header.section(SectionKind::Codes).is_some() { "i8" } else { "none" },
         "ids": ids_of(header),

@@ -27,6 +27,8 @@ mod run;
 mod shared;
 mod sources;
 mod svg;
+#[cfg(unix)]
+mod truncated;
 mod validate;
 mod verify;
 
@@ -135,6 +137,8 @@ pub fn main() -> ExitCode {
         // As good as not set; the standard library would take the current folder. It cannot have been overridden before.
         let _ = tempfile::env::override_temp_dir(Path::new("/tmp"));
     }
+    #[cfg(unix)]
+    truncated::tell(cli.error_format, cli.color);
     let done = check_registries().and_then(|()| match cli.command {
         Command::BuildIndex(args) => build_index::execute(args, verbosity),
         Command::Convert(args) => convert::execute(args, verbosity),
