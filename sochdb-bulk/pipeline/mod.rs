@@ -33,7 +33,7 @@ mod stream;
 mod suggest;
 mod text;
 
-pub(crate) use cancel::{Cancel, survive_file_size_limit};
+pub(crate) use cancel::{Cancel, end_with_stdin, survive_file_size_limit};
 pub(crate) use check::all_finite as check_finite;
 pub(crate) use environment::escaped;
 pub use estimate::Estimate;
