@@ -99,20 +99,6 @@ impl Index {
         Searcher { index: self, scratch, nearest }
     }
 
-    /// The rows' own ids, in the file's map; None where ids are row numbers.
-    pub fn ids(&self) -> Option<&[u64]> {
-        self.sections.ids()
-    }
-
-    /// The vectors, in the file's map, after all of them were compared with their checksums, in the current rayon pool.
-    ///
-    /// # Errors
-    /// If a block of vectors is not what its checksum says.
-    pub fn checked_vectors(&self) -> Result<Matrix<'_>, Corrupt> {
-        self.sections.check_all_vectors()?;
-        Ok(self.matrix())
-    }
-
     /// The pipeline that built it, as TOML; empty where the file does not say.
     pub fn recipe(&self) -> &str {
         self.sections.recipe()

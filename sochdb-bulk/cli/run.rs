@@ -47,12 +47,16 @@ pub(super) struct Overrides {
     /// value is TOML, or else text as it is; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+
+    /// The folder in which the paths of the pipeline begin, in the place of that of its file
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
 }
 
 impl Overrides {
     /// Whether nothing is to be changed.
     pub(super) fn is_empty(&self) -> bool {
-        self.set.is_empty()
+        self.set.is_empty() && self.folder.is_none()
     }
 }
 
@@ -137,5 +141,6 @@ pub(super) fn read(path: &Path, overrides: &Overrides) -> Result<Text, Failure> 
             .with_help("name the TOML file; the vectors are named inside it")
     })?;
     let text = if is_stdio(path) { Text::of_standard_input(text) } else { Text::of_file(path, text) };
+    let text = overrides.folder.iter().fold(text, Text::in_folder);
     text.with_overrides(&overrides.set)
 }

@@ -118,3 +118,19 @@ fn a_program_ends_with_its_standard_input_where_that_is_asked() {
     let output = dir.run("build-index -i large.npy -o o.hnsw --limit 100");
     assert_eq!(output.code, Some(0));
 }
+
+#[test]
+fn the_folder_of_a_pipeline_may_be_another() {
+    let dir = dir();
+    std::fs::create_dir(dir.path("elsewhere")).unwrap();
+    std::fs::create_dir(dir.path("data")).unwrap();
+    std::fs::rename(dir.path("a.npy"), dir.path("data/a.npy")).unwrap();
+    let text = "version = 1\n[source]\npath = \"a.npy\"\n[sink]\ntype = \"npy\"\npath = \"o.npy\"\n";
+    dir.write("elsewhere/p.toml", text);
+    dir.ok("run elsewhere/p.toml --folder data");
+    assert!(dir.exists("data/o.npy"));
+    assert_eq!(dir.run_with("run - --folder data", text.as_bytes()).code, Some(0));
+    let plan = dir.ok("plan elsewhere/p.toml --folder data --format json --no-probe").json();
+    assert_eq!(plan["outputs"][0]["path"], "data/o.npy");
+    assert_eq!(dir.run("run elsewhere/p.toml").code, Some(1));
+}

@@ -326,7 +326,7 @@ pub unsafe extern "C" fn sbi_vectors(index: *const SbiIndex, vectors: *mut *cons
         if vectors.is_null() {
             return Err(invalid("expected a place for the address, found a null pointer"));
         }
-        let vectors_checked = in_a_pool_of_its_own(|| handle.index.checked_vectors())??;
+        let vectors_checked = in_a_pool_of_its_own(|| handle.index.vectors())??;
         let address = vectors_checked.values().as_ptr();
         // SAFETY: not null, and the caller's to be written.
         unsafe { vectors.write(address) };
