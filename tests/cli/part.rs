@@ -30,6 +30,12 @@ fn a_part_of_a_file_is_what_the_same_rows_are_alone() {
     assert_eq!(stats.json()["vectors_in_place"], json!(cfg!(target_endian = "little")));
     // The recipe says that it was a part; all else is the same.
     assert_eq!(dir.hits("-i part.hnsw -q rows.f32 -k 5"), dir.hits("-i alone.hnsw -q rows.f32 -k 5"));
+    // What the file begins with is not what is asked for: not even a packed file is unpacked.
+    let mut packed_by_chance = vec![0x1f, 0x8b, 8, 0];
+    packed_by_chance.extend(le_bytes(&all[8 * 40 + 1..8 * 140]));
+    dir.write("chance.f32", &packed_by_chance);
+    dir.ok("convert -i chance.f32 -f raw_f32 -d 8 --count 100 -o chance.npy");
+    assert_eq!(dir.read("chance.npy")[header..], packed_by_chance);
     // To the end, and no rows at all.
     dir.ok(&format!("convert -i a.npy -f raw_f32 -d 8 --offset {header} -o all.npy"));
     assert_eq!(difference(&dir.read("all.npy"), &dir.read("a.npy")), None);
@@ -76,6 +82,9 @@ fn failures_name_their_file_for_programs() {
         ("build-index -i no.npy -o o.hnsw", "no.npy"),
         ("build-index -i a.npy -d 9 -o o.hnsw", "a.npy"),
         ("info -i a.npy", "a.npy"),
+        ("build-index -i a.npy -o none/o.hnsw", "none/o.hnsw"),
+        ("build-index -i a.npy -o a.npy", "a.npy"),
+        ("build-index -i a.npy -o a.f32 --if-exists error", "a.f32"),
     ] {
         let failed = dir.run(&format!("{words} --error-format json"));
         let error: serde_json::Value = serde_json::from_str(failed.stderr.trim()).unwrap();

@@ -6,6 +6,7 @@ import contextlib
 import mmap
 import os
 import shutil
+import sys
 import tempfile
 import uuid
 import warnings
@@ -29,9 +30,6 @@ _CHUNK_VALUES = 1 << 22
 _SPARE_BYTES = 16 << 20
 #: Rows that are compared between an array and the file that it seems to be a view of.
 _COMPARED_ROWS = 32
-#: What a file of ids must not begin with, or it would be taken for another.
-_NPY_MAGIC = b"\x93NUMPY"
-
 PathLike = Union[str, "os.PathLike[str]"]
 
 
@@ -192,7 +190,7 @@ def as_two_dimensional(embeddings: Any, what: str = "embeddings") -> NDArray[Any
     return array
 
 
-def as_float32(embeddings: Any, what: str = "embeddings", stacklevel: int = 4) -> NDArray[np.float32]:
+def as_float32(embeddings: Any, what: str = "embeddings") -> NDArray[np.float32]:
     """The same as float32 in C order: itself if it is that already. Warns of values that are rounded."""
     import numpy as np
 
@@ -203,7 +201,7 @@ def as_float32(embeddings: Any, what: str = "embeddings", stacklevel: int = 4) -
     converter = _Converter(array.dtype, what)
     for start, stop in _chunks(array):
         out[start:stop] = converter.convert(array[start:stop], start)
-    converter.warn(stacklevel)
+    converter.warn()
     return out
 
 
@@ -256,15 +254,23 @@ class _Converter:
                     hint="scale the vectors",
                 )
 
-    def warn(self, stacklevel: int) -> None:
+    def warn(self) -> None:
         if self._first_rounded is not None:
             row, column = self._first_rounded
-            warnings.warn(
+            warn_caller(
                 f"{self._what}: {self._dtype} was rounded to float32, first at row {row}, column {column}; "
                 "pass x.astype(np.float32) to say that this is meant",
                 PrecisionWarning,
-                stacklevel=stacklevel + 1,
             )
+
+
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """Warns of the line that called the package, however deep in it this is."""
+    frame, level = sys._getframe(1), 2
+    package = os.path.dirname(__file__)
+    while frame.f_back is not None and os.path.dirname(frame.f_code.co_filename) == package:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level - 1)
 
 
 def _chunks(array: NDArray[Any]) -> Iterator[tuple[int, int]]:
@@ -309,7 +315,7 @@ def place_in_file(array: NDArray[Any]) -> tuple[str, int] | None:
     return path, offset
 
 
-def staged(embeddings: Any, temp: TempFiles, what: str = "embeddings", stacklevel: int = 4) -> Source:
+def staged(embeddings: Any, temp: TempFiles, what: str = "embeddings") -> Source:
     """Vectors where the program can read them. A path is what it names; of an array see :func:`place_in_file`."""
     array = as_two_dimensional(embeddings, what)
     rows, dim = array.shape
@@ -331,8 +337,9 @@ def staged(embeddings: Any, temp: TempFiles, what: str = "embeddings", stackleve
             f"{what}: the temporary file cannot be written: {error.strerror or error}",
             hint=f"name a folder with more space by temp_dir= or {TEMP_VARIABLE}",
         ) from error
-    converter.warn(stacklevel)
-    arguments = ["--input", path, *_raw(dim)]
+    converter.warn()
+    # With the number of rows nothing is made of what the values may look like, such as the first bytes of a packed file.
+    arguments = ["--input", path, *_raw(dim), "--count", str(rows)]
     return Source(rows, dim, arguments, is_in_place=False, pass_fds=temp.pass_fds, names={path: what})
 
 
@@ -363,11 +370,11 @@ def checked_ids(ids: Any, rows: int) -> NDArray[np.uint64]:
 
 def staged_ids(ids: Any, source: Source, temp: TempFiles) -> list[str]:
     """The flag that names the ids."""
-    array = checked_ids(ids, source.rows)
-    data = array.tobytes()
-    # A name that says what it is, where the first bytes could be taken for another format.
-    file, path = temp.named("ids.u64") if data.startswith(_NPY_MAGIC) else temp.new("ids.u64")
-    file.write(data)
+    import numpy as np
+
+    # Of the two kinds of files of ids the one that says what it is: bare numbers may begin as any other format does.
+    file, path = temp.new("ids.npy")
+    np.save(file, checked_ids(ids, source.rows))
     file.flush()
     source.names[path] = "ids"
     source.pass_fds = temp.pass_fds

@@ -103,10 +103,12 @@ def run(
     with _pipes.held(process.stdin):
         try:
             stdout, lines = _watched(process, observer)
+            returncode = process.wait()
         except BaseException:
             _stop(process)
             raise
-        returncode = process.wait()
+        finally:
+            _close(process)
     errors = [_renamed(line, names) for line in lines if isinstance(line, dict)]
     notes = [line for line in lines if isinstance(line, str)]
     if returncode != 0:
@@ -171,11 +173,13 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         # Too late, or Ctrl-C once more.
         process.kill()
         process.wait()
-    finally:
-        for pipe in (process.stdout, process.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                if pipe is not None:
-                    pipe.close()
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdout, process.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            if pipe is not None:
+                pipe.close()
 
 
 def _renamed(error: dict[str, Any], names: dict[str, str] | None) -> dict[str, Any]:
@@ -185,6 +189,9 @@ def _renamed(error: dict[str, Any], names: dict[str, str] | None) -> dict[str, A
                 error[key] = error[key].replace(path, name)
         if error.get("path") == path:
             error["path"] = None
+        place = error.get("place")
+        if place and place.get("file") == path:
+            place["file"] = name
     return error
 
 

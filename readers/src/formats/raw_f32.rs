@@ -58,9 +58,13 @@ impl Format for RawF32 {
         }
     }
 
+    fn is_part(&self) -> bool {
+        self.offset_bytes.is_some() || self.count_rows.is_some()
+    }
+
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
         let source = input.source()?;
-        if self.offset_bytes.is_some() || self.count_rows.is_some() {
+        if self.is_part() {
             return self.open_part(input, source);
         }
         let found = input.beside().map_or(Ok(None), sidecar::find)?;
