@@ -141,6 +141,10 @@ pub(super) fn read(path: &Path, overrides: &Overrides) -> Result<Text, Failure> 
             .with_help("name the TOML file; the vectors are named inside it")
     })?;
     let text = if is_stdio(path) { Text::of_standard_input(text) } else { Text::of_file(path, text) };
-    let text = overrides.folder.iter().fold(text, Text::in_folder);
+    // The current folder is no part of a path, as where nobody names it.
+    let here = Path::new("");
+    let folder =
+        overrides.folder.as_deref().map(|folder| if folder == Path::new(".") { here } else { folder });
+    let text = folder.into_iter().fold(text, Text::in_folder);
     text.with_overrides(&overrides.set)
 }

@@ -270,7 +270,7 @@ def warn_caller(message: str, category: type[Warning]) -> None:
     package = os.path.dirname(__file__)
     while frame.f_back is not None and os.path.dirname(frame.f_code.co_filename) == package:
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level - 1)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def _chunks(array: NDArray[Any]) -> Iterator[tuple[int, int]]:
