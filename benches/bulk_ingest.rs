@@ -112,7 +112,14 @@ fn overhead(c: &mut Criterion) {
             let path = dir.path().join("library.tmp");
             let mut out = File::create(&path).expect("a file");
             let vectors = Vectors::InPlace(matrix);
-            let contents = Contents { built: &built, vectors, vector_checksums: None, ids: None, recipe: "" };
+            let contents = Contents {
+                built: &built,
+                vectors,
+                vector_checksums: None,
+                ids: None,
+                text_ids: None,
+                recipe: "",
+            };
             index::file::write(&mut out, &contents).expect("a file");
             out.sync_all().expect("a disk");
             fs::rename(&path, dir.path().join("library.hnsw")).expect("a name");

@@ -212,7 +212,8 @@ impl Files {
     fn write(&self, name: &str, built: &Built, rows: Matrix<'_>) {
         let mut out = std::fs::File::create(self.path(name)).expect("a file");
         let vectors = file::Vectors::Elsewhere(rows);
-        let contents = file::Contents { built, vectors, vector_checksums: None, ids: None, recipe: "" };
+        let contents =
+            file::Contents { built, vectors, vector_checksums: None, ids: None, text_ids: None, recipe: "" };
         file::write(&mut out, &contents).expect("a written file");
     }
 }

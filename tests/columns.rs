@@ -1,15 +1,12 @@
 //! Ids that are texts, and further columns: through every format that has a place for them and back.
 
-use crate::util::{Dir, difference};
+use crate::util::{Dir, difference, npy, npy_f32, values};
 
 /// Ids that are texts, and a value of each kind, missing in some rows.
 const LINES: &str = r#"{"id":"a-1","vector":[0.5,-1.25],"title":"one, \"two\"\n","year":-3,"score":0.1,"seen":true,"more":{"tags":["x",1],"n":null}}
 {"id":"ä","vector":[3e-5,4.0],"title":"","year":null,"score":2.0,"seen":null,"more":[1.5]}
 {"id":"0007","vector":[1.0,2.0],"title":null,"year":9223372036854775807,"score":null,"seen":false,"more":null}
 "#;
-
-const HELP: &str = "name a column of integers with --id-column (`id_column` in [source]), give a file of numbers with --ids, or \
-                    count the rows: a `[[stage]]` of `type = \"ids\"` in a pipeline";
 
 /// What is written of these lines: numbers in their shortest form.
 fn lines() -> String {
@@ -77,33 +74,122 @@ fn what_has_no_place_is_said() {
 }
 
 #[test]
-fn an_index_takes_numbers_only() {
+fn an_index_keeps_texts() {
     let dir = Dir::new();
     dir.write("a.jsonl", LINES);
-    let run = dir.run("build-index -i a.jsonl -o o.hnsw");
-    assert_eq!(run.code, Some(2), "{}", run.stderr);
-    assert!(
-        run.stderr.contains("the ids of an index are numbers, and those of the source are texts"),
-        "{}",
-        run.stderr
-    );
-    assert!(run.stderr.contains(HELP), "{}", run.stderr);
-    assert!(!dir.exists("o.hnsw"));
-    // Each way that the help names.
-    dir.write("ids.u64", [3u64, 2, 1].map(u64::to_le_bytes).concat());
-    dir.ok("build-index -i a.jsonl -o o.hnsw --ids ids.u64");
-    dir.write(
-        "b.jsonl",
-        LINES
-            .replace("\"year\":-3", "\"n\":5")
-            .replace("\"year\":null", "\"n\":6")
-            .replace("\"year\":", "\"n\":"),
-    );
-    dir.ok("build-index -i b.jsonl -o o.hnsw --id-column n");
+    dir.ok("convert -i a.jsonl -o a.parquet");
+    dir.ok("convert -i a.jsonl -o a.csv");
+    dir.write("names.txt", "a-1\r\n\u{e4}\n0007");
+    let vectors: Vec<f32> = vec![0.5, -1.25, 3e-5, 4.0, 1.0, 2.0];
+    dir.write("v.npy", npy_f32(2, &vectors));
+    let utf32 = |texts: &[&str], width: usize| {
+        let padded = texts.iter().flat_map(|text| text.chars().chain(std::iter::repeat('\0')).take(width));
+        padded.flat_map(|char| u32::from(char).to_le_bytes()).collect::<Vec<u8>>()
+    };
+    let names = ["a-1", "\u{e4}", "0007"];
+    dir.write("u.npy", npy("<U5", false, "(3,)", &utf32(&names, 5)));
+    dir.write("s.npy", npy("|S4", false, "(3, 1)", b"a-1\0\xc3\xa4\0\x000007"));
+    for source in
+        ["a.jsonl", "a.parquet", "a.csv", "v.npy --ids names.txt", "v.npy --ids u.npy", "v.npy --ids s.npy"]
+    {
+        dir.ok(&format!("build-index -i {source} -o o.hnsw --metric l2"));
+        assert_eq!(dir.info("o.hnsw")["ids"], "text", "{source}");
+        let query = "query -i o.hnsw -q v.npy -k 2 -f";
+        let lines: Vec<serde_json::Value> = (dir.ok(&format!("{query} json")).text().lines())
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines[0]["ids"], serde_json::json!(["a-1", "0007"]), "{source}");
+        assert_eq!(lines[1]["ids"], serde_json::json!(["\u{e4}", "0007"]), "{source}");
+        assert!(dir.ok(&format!("{query} tsv")).text().contains("\n2\t1\t0007\t0\n"));
+        assert!(
+            dir.ok(&format!("{query} table"))
+                .text()
+                .contains("    1     1                     \u{e4}  0.000000\n")
+        );
+        let found = dir.ok(&format!("{query} npy")).stdout;
+        let header = String::from_utf8_lossy(&found[..128]).into_owned();
+        assert!(
+            header.contains("[('id', '<U4'), ('distance', '<f4')], 'fortran_order': False, 'shape': (3, 2)"),
+            "{header}"
+        );
+        assert_eq!(&found[found.len() - 6 * 20..][..16], utf32(&["a-1"], 4));
+    }
+    let checked = dir.ok("check o.hnsw --deep --json").json();
+    assert!(checked.to_string().contains("3 texts, each once"), "{checked}");
+    assert!(dir.ok("info -i o.hnsw").text().contains("stored, texts"));
+    dir.ok("eval -i o.hnsw -q v.npy -k 1 --ef 10");
+    // The same rows, ids and recipe give the same bytes, however many threads there are.
+    for threads in [1, 2, 4] {
+        dir.ok(&format!("build-index -i a.jsonl -o t{threads}.hnsw -t {threads} --batch-size 1"));
+    }
+    assert_eq!(difference(&dir.read("t1.hnsw"), &dir.read("t2.hnsw")), None);
+    assert_eq!(difference(&dir.read("t1.hnsw"), &dir.read("t4.hnsw")), None);
+    // Or rows are numbered.
     let pipeline = "version = 1\n[source]\npath = \"a.jsonl\"\n[[stage]]\ntype = \"ids\"\n[sink]\ntype = \"hnsw\"\npath = \"o.hnsw\"\n";
     let run = dir.run_with("run -", pipeline.as_bytes());
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert_eq!(dir.info("o.hnsw")["ids"], "row_numbers");
+}
+
+#[test]
+fn many_texts_in_any_order() {
+    const ROWS: usize = 3000;
+    let dir = Dir::new();
+    let name = |row: usize| format!("{row:x}-{}", "z".repeat(row % 40));
+    dir.write("v.npy", npy_f32(4, &values(3, ROWS, 4)));
+    dir.write("n.txt", (0..ROWS).map(|row| name(row) + "\n").collect::<String>());
+    let found = |index: &str| -> Vec<String> {
+        let run = dir.ok(&format!("query -i {index} -q v.npy -k 1 -e 3000 -f tsv"));
+        run.text().lines().skip(1).map(|line| line.split('\t').nth(2).unwrap().to_owned()).collect()
+    };
+    let all: Vec<String> = (0..ROWS).map(name).collect();
+    dir.ok("build-index -i v.npy --ids n.txt -o a.hnsw -t 4 --batch-size 7");
+    assert_eq!(found("a.hnsw"), all);
+    dir.ok("build-index -i v.npy --ids n.txt -o b.hnsw -t 1");
+    assert_eq!(difference(&dir.read("a.hnsw"), &dir.read("b.hnsw")), None);
+    // Rows that are left out, or in another order, keep theirs.
+    for stage in ["type = \"sample\"\nfraction = 0.9", "type = \"shuffle\""] {
+        for first in [true, false] {
+            let ids = "[[stage]]\ntype = \"ids\"\npath = \"n.txt\"\n";
+            let stage = format!("[[stage]]\n{stage}\n");
+            let stages = if first { [ids, &stage].concat() } else { [&stage, ids].concat() };
+            let pipeline = format!(
+                "version = 1\n[source]\npath = \"v.npy\"\n{stages}[sink]\ntype = \"hnsw\"\npath = \"c.hnsw\"\n"
+            );
+            let run = dir.run_with("run -", pipeline.as_bytes());
+            assert_eq!(run.code, Some(0), "{stages}: {}", run.stderr);
+            let rows = dir.info("c.hnsw")["rows"].as_u64().unwrap() as usize;
+            let same = found("c.hnsw").iter().zip(&all).filter(|(found, name)| found == name).count();
+            assert_eq!(same, rows, "{stages}");
+        }
+    }
+}
+
+#[test]
+fn texts_that_cannot_be_ids_are_refused() {
+    let dir = Dir::new();
+    dir.write("v.npy", npy_f32(2, &[0.5, 1.0, 2.0, 3.0, 5.0, 7.0]));
+    for (file, bytes, message) in [
+        (
+            "a.txt",
+            &b"x\ny\nx\n"[..],
+            "a.txt: expected another id for each row, found id \"x\" at rows 0 and 2",
+        ),
+        ("a.txt", b"x\n\ny\n", "a.txt: row 1: expected an id, found an empty text"),
+        ("a.txt", b"x\ny\n", "a.txt: expected 3 ids, one for each row, found 2"),
+        ("a.txt", b"x\ny\n\xff\n", "a.txt: row 2: expected an id in UTF-8, found"),
+        ("a.npy", &npy("<U1", false, "(3,)", &[0xff; 12]), "a.npy: row 0: expected characters of Unicode"),
+        ("a.npy", &npy("<U1", false, "(3,)", &[65; 11]), "expected 3 strings of 4 bytes, found 11 bytes"),
+        ("a.npy", &npy("|S0", false, "(3,)", &[]), "expected strings of at least one character"),
+        ("a.npy", &npy("|S1", false, "(3, 2)", b"abcdef"), "expected one id a row, shape (n,), found (3, 2)"),
+    ] {
+        dir.write(file, bytes);
+        let run = dir.run(&format!("build-index -i v.npy --ids {file} -o o.hnsw"));
+        assert!(matches!(run.code, Some(1 | 2)), "{}", run.stderr);
+        assert!(run.stderr.contains(message), "{message}: {}", run.stderr);
+        assert!(!dir.exists("o.hnsw"));
+    }
+    assert_eq!(dir.names(), ["a.npy", "a.txt", "v.npy"]);
 }
 
 #[test]

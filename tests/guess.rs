@@ -88,7 +88,7 @@ fn columns_are_named_with_what_else_could_be() {
         "vector_column = \"title_embedding\" # guessed: of several that could be; also: other"
     );
     assert_eq!(line(&text, "id_column"), "id_column = \"docid\" # guessed: the only one that looks like it");
-    assert!(text.contains("type = \"ids\" # guessed: the ids are texts"), "{text}");
+    assert!(!text.contains("[[stage]]"), "{text}");
     let text = guess(&dir, "a.jsonl --vector-column other --to parquet");
     assert_eq!(line(&text, "vector_column"), "vector_column = \"other\"");
     let text = guess(&dir, "a.parquet");

@@ -91,13 +91,16 @@ fn readers_and_index_know_neither_each_other_nor_the_program() {
 #[test]
 fn only_the_index_sink_and_the_commands_on_indexes_use_the_engine() {
     let allowed = [
-        "sochdb-bulk/sinks/hnsw.rs",
-        "sochdb-bulk/cli/query.rs",
+        "sochdb-bulk/sinks/hnsw/mod.rs",
+        "sochdb-bulk/sinks/hnsw/text_ids.rs",
+        "sochdb-bulk/cli/query/mod.rs",
+        "sochdb-bulk/cli/query/write.rs",
         "sochdb-bulk/cli/queries.rs",
         "sochdb-bulk/cli/exact/mod.rs",
         "sochdb-bulk/cli/exact/compare.rs",
         "sochdb-bulk/cli/eval/mod.rs",
         "sochdb-bulk/cli/eval/measure.rs",
+        "sochdb-bulk/cli/eval/store.rs",
         "sochdb-bulk/cli/eval/truth.rs",
         "sochdb-bulk/cli/check.rs",
         "sochdb-bulk/cli/info.rs",

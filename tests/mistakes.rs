@@ -62,6 +62,7 @@ fn folder() -> Dir {
     let row =
         |id: &str, at: usize| format!("{{\"id\": {id}, \"vector\": [{at}, 1], \"title\": \"t{at}\"}}\n");
     dir.write("texts.jsonl", (0..5).map(|at| row(&format!("\"doc-{at}\""), at)).collect::<String>());
+    dir.write("names.txt", "a\nb\nc\nb\n");
     dir.write("twice.jsonl", [row("7", 0), row("8", 1), row("7", 2)].concat());
     dir.write("ragged.jsonl", "{\"vector\": [1, 2]}\n{\"vector\": [1, 2, 3]}\n");
     dir.write("notes.txt", "no vectors at all\n");

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use readers::formats::{ColumnOptions, Sidecar, parse_npy_header, read_npy_ids};
+use readers::formats::{ColumnOptions, Sidecar, TextIdFile, parse_npy_header, read_npy_ids};
 use readers::internals::{ParquetReading, open_parquet};
 use readers::{BufferPool, Dataset, Input, Io, Scan, format_called};
 
@@ -13,6 +13,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("npy_header", npy_header),
     ("npy_file", npy_file),
+    ("text_ids_file", text_ids_file),
     ("raw_f32_sidecar", raw_f32_sidecar),
     ("fbin_file", fbin_file),
     ("vecs_file", vecs_file),
@@ -36,6 +37,26 @@ pub fn npy_header(data: &[u8]) {
     if let Ok(header) = parse_npy_header(data) {
         assert!(header.data_offset <= data.len() as u64);
     }
+}
+
+/// A file of text ids, mapped and read, all at once and row by row: as lines, and as an .npy file if it is one.
+pub fn text_ids_file(data: &[u8]) {
+    let path = written("txt", data);
+    let all = |io| {
+        let file = TextIdFile::open(&Input { io, ..Input::new(&path) }).ok()??;
+        let rows = file.rows();
+        let all = file.read(0..rows).ok();
+        assert!(file.read(rows..rows.saturating_add(1)).is_err());
+        if let Some(all) = &all {
+            for row in (0..rows).step_by(97) {
+                let at = usize::try_from(row).expect("they are in memory");
+                assert_eq!(file.read(row..row + 1).expect("it was read").value(0), all.value(at));
+            }
+        }
+        all
+    };
+    assert_eq!(all(Io::Mmap), all(Io::Read));
+    remove(&path);
 }
 
 /// A whole .npy file, mapped and read, as vectors and as ids: both ways give the same.

@@ -26,6 +26,7 @@ int32_t sbi_describe(const SbiIndex *index, char *buffer, size_t capacity_bytes,
 int32_t sbi_search(const SbiIndex *index, const float *queries, size_t rows, size_t dim, size_t k, size_t ef_search,
                    size_t threads, uint64_t *ids, float *distances, size_t capacity_hits);
 int32_t sbi_ids(const SbiIndex *index, const uint64_t **ids);
+int32_t sbi_text_ids(const SbiIndex *index, const uint64_t **offsets, const uint8_t **texts);
 int32_t sbi_vectors(const SbiIndex *index, const float **vectors);
 
 #ifdef __cplusplus

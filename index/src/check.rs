@@ -2,6 +2,7 @@
 
 use crate::Index;
 use crate::Matrix;
+use crate::TextIds;
 use crate::file::{Corrupt, SectionKind};
 use crate::graph::GraphAccess;
 use crate::vectors::Rows;
@@ -35,9 +36,31 @@ impl Index {
         Ok(Rows::matrix(self))
     }
 
-    /// The ids of the rows; nothing where they are row numbers.
+    /// The ids of the rows, where they are numbers of their own; nothing where they are row numbers, or texts.
     pub fn ids(&self) -> Option<&[u64]> {
         self.sections().ids()
+    }
+
+    /// The ids of the rows, where they are texts. A [`crate::Hit`] then has the row number.
+    pub fn text_ids(&self) -> Option<TextIds<'_>> {
+        self.sections().text_ids().map(|(offsets, texts)| TextIds::new(offsets, texts))
+    }
+
+    /// The id of a row, where ids are texts: `text_id(hit.id)`. Nothing where they are numbers, and as [`TextIds::get`].
+    ///
+    /// ```
+    /// # fn print(index: &index::Index, query: &[f32]) -> Result<(), Box<dyn std::error::Error>> {
+    /// for hit in index.searcher().search(query, 10, 100)? {
+    ///     match index.text_id(hit.id) {
+    ///         Some(text) => println!("{text} {}", hit.distance),
+    ///         None => println!("{} {}", hit.id, hit.distance),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn text_id(&self, row: u64) -> Option<&str> {
+        self.text_ids()?.get(usize::try_from(row).ok()?)
     }
 
     /// How many nodes of level 0 can be reached on it from where a search enters it, as in

@@ -20,7 +20,7 @@ const AHEAD: usize = 4;
 /// A row that a search found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hit {
-    /// The row's id: its own, or the row number where the index has no ids.
+    /// The row's id: its own, or the row number where the index has no ids, or has texts: [`Index::text_id`] has that of the row.
     pub id: u64,
     /// By the index's metric; smaller is closer.
     pub distance: f32,

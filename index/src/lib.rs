@@ -19,6 +19,7 @@
 //!     vectors: file::Vectors::Elsewhere(matrix),
 //!     vector_checksums: None,
 //!     ids: None,
+//!     text_ids: None,
 //!     recipe: "",
 //! };
 //! file::write(&mut std::fs::File::create(&path)?, &contents)?;
@@ -50,6 +51,7 @@ mod params;
 mod recall;
 mod search;
 mod select;
+mod text_ids;
 mod vectors;
 mod visited;
 
@@ -65,4 +67,5 @@ pub use index::{Hit, Index, SearchMemory, Searcher};
 pub use metric::Metric;
 pub use mmap::MappedMatrix;
 pub use params::{InvalidParams, Params};
+pub use text_ids::{TextIdSource, TextIds, same_text_ids};
 pub use vectors::{InvalidRow, MAX_SQUARED_NORM, Matrix};

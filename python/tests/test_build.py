@@ -23,6 +23,7 @@ from sochdb_bulk import (
     Progress,
     bulk_build_index,
     bulk_info,
+    bulk_query_index,
 )
 
 
@@ -206,9 +207,9 @@ def test_ids_that_are_none(rows: np.ndarray, temp: Path) -> None:
     for ids, says in [
         (np.arange(999), r"IDs length \(999\) != vectors \(1000\)"),
         (np.arange(1000) - 5, "row 0: expected a number from 0, found -5"),
-        (np.arange(1000.0), "expected whole numbers, found float64"),
+        (np.arange(1000.0), "expected whole numbers, texts or UUIDs, found float64"),
         (np.arange(1000).reshape(10, 100), "expected one dimension"),
-        (np.ones(1000, bool), "expected whole numbers, found bool"),
+        (np.ones(1000, bool), "expected whole numbers, texts or UUIDs, found bool"),
     ]:
         with pytest.raises(ValueError, match=says):
             bulk_build_index(rows, "o.hnsw", ids=ids)
@@ -358,6 +359,52 @@ def test_errors_have_a_common_base(rows: np.ndarray) -> None:
     assert error.message in str(error)
 
 
-def test_text_ids_are_no_numbers(rows: np.ndarray) -> None:
-    with pytest.raises(InputError):
-        bulk_build_index(rows[:2], "o.hnsw", ids=[object(), uuid.uuid4()])
+def test_ids_may_be_texts(rows: np.ndarray) -> None:
+    texts = [f"doc-{row}/\u00fc\n" * (row % 3) + f"{row}" for row in range(1000)]
+    given = {
+        "list": texts,
+        "U": np.array(texts),
+        "objects": np.array(texts, dtype=object),
+        "S": np.array([text.encode() for text in texts]),
+    }
+    if hasattr(np.dtypes, "StringDType"):
+        given["T"] = np.array(texts, dtype=np.dtypes.StringDType())
+    expected = None
+    for name, ids in given.items():
+        bulk_build_index(rows, "o.hnsw", ids=ids, metric="l2")
+        data = Path("o.hnsw").read_bytes()
+        expected = expected or data
+        assert data == expected, name
+    assert bulk_info("o.hnsw")["ids"] == "text"
+    with Index.open("o.hnsw") as index:
+        assert index.ids.tolist() == texts and index.info == bulk_info("o.hnsw")
+        found, distances = index.search(rows[:20], 3, ef=50)
+        assert found.shape == (20, 3) and found.dtype == object and found[:, 0].tolist() == texts[:20]
+        assert [type(id) for id in found[0]] == [str] * 3
+        one, _ = index.search(rows[7], 2)
+        assert one.shape == (2,) and one[0] == texts[7]
+        assert next(iter(index))[0] == texts[0]
+    assert bulk_query_index("o.hnsw", rows[5], k=1)[0].id == texts[5]
+
+
+def test_ids_may_be_uuids(rows: np.ndarray) -> None:
+    ids = [uuid.UUID(int=row * 7919) for row in range(1000)]
+    bulk_build_index(rows, "o.hnsw", ids=ids, metric="l2")
+    with Index.open("o.hnsw") as index:
+        assert index.ids.tolist() == [str(id) for id in ids]
+        assert index.search(rows[3], 1)[0][0] == str(ids[3])
+
+
+def test_text_ids_that_are_none(rows: np.ndarray, temp: Path) -> None:
+    for ids, says in [
+        (["a", 3], "row 1: expected a text or a UUID as in row 0, found 3"),
+        (["a", None], "row 1: expected a text or a UUID as in row 0, found None"),
+        (["a", "b\0"], "row 1: expected a text that does not end in a zero byte"),
+        (["a", "\ud800"], "row 1: expected a text that UTF-8 holds"),
+        ([object(), uuid.uuid4()], "expected whole numbers, texts or UUIDs, found object"),
+        (["a"], r"IDs length \(1\) != vectors \(2\)"),
+        (["a", "a"], "ids: .*rows 0 and 1"),
+    ]:
+        with pytest.raises(InputError, match=says):
+            bulk_build_index(rows[:2], "o.hnsw", ids=ids)
+    assert os.listdir() == [] and list(temp.iterdir()) == []

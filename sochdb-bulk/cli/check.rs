@@ -151,6 +151,19 @@ fn all(index: &Index, deep: bool) -> Vec<Check> {
 
 /// Each id is there once.
 fn ids(index: &Index) -> Check {
+    if let Some(ids) = index.text_ids() {
+        let text = |row| ids.get(row).unwrap_or_default().escape_debug().to_string();
+        return match index::same_text_ids(&ids) {
+            Ok(None) => {
+                Check::new("ids", true, format!("{} texts, each once", units::count(ids.len() as u64)))
+            }
+            Ok(Some((first, second))) => {
+                let what = format!("rows {first} and {second} have the id \"{}\"", text(first));
+                Check::new("ids", false, what)
+            }
+            Err(error) => Check::new("ids", false, error.to_string()),
+        };
+    }
     let Some(ids) = index.ids() else { return Check::new("ids", true, "row numbers") };
     let mut sorted = ids.to_vec();
     sorted.par_sort_unstable();

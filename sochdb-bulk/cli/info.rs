@@ -96,7 +96,15 @@ fn as_text(path: &Path, header: &Header, recipe: &str) -> String {
     let nodes: Vec<_> = header.levels.iter().map(|level| units::count(level.nodes)).collect();
     let share = header.reachable_share() * 100.0;
     let size = |kind| header.section(kind).map_or(0, |section| section.length_bytes);
-    let ids = if header.section(SectionKind::Ids).is_some() { "stored, u64" } else { "row numbers" };
+    let ids = match ids_of(header) {
+        "u64" => "stored, u64",
+        "text" => "stored, texts",
+        _ => "row numbers",
+    };
+    let default_ef = match header.default_ef {
+        Some(ef) => format!("{}, with which `query` searches", units::count(ef.into())),
+        None => "none".to_owned(),
+    };
     let codes =
         if header.section(SectionKind::Codes).is_some() { "i8: search goes by them first" } else { "none" };
     let rows: Vec<(&str, String)> = vec![
@@ -112,6 +120,7 @@ fn as_text(path: &Path, header: &Header, recipe: &str) -> String {
         ("reachable", format!("{share:.2} % ({} repaired)", units::count(header.repaired_nodes))),
         ("copies", format!("{} rows equal an earlier row", units::count(header.copies))),
         ("codes", codes.to_owned()),
+        ("default ef", default_ef),
         ("ids", ids.to_owned()),
         (
             "sizes",
@@ -120,7 +129,7 @@ fn as_text(path: &Path, header: &Header, recipe: &str) -> String {
                 units::bytes(size(SectionKind::Vectors)),
                 units::bytes(size(SectionKind::Codes)),
                 units::bytes(size(SectionKind::Level0) + size(SectionKind::UpperLevels)),
-                units::bytes(size(SectionKind::Ids)),
+                units::bytes(size(SectionKind::Ids) + size(SectionKind::TextIds)),
             ),
         ),
     ];
@@ -130,6 +139,16 @@ fn as_text(path: &Path, header: &Header, recipe: &str) -> String {
         out.extend(recipe.trim_end().lines().map(|line| format!("  {line}").trim_end().to_owned() + "\n"));
     }
     out
+}
+
+/// What the ids of an index are.
+fn ids_of(header: &Header) -> &'static str {
+    let has = |kind| header.section(kind).is_some();
+    match (has(SectionKind::Ids), has(SectionKind::TextIds)) {
+        (true, _) => "u64",
+        (false, true) => "text",
+        (false, false) => "row_numbers",
+    }
 }
 
 fn as_json(header: &Header, recipe: &str) -> Value {
@@ -157,8 +176,9 @@ fn as_json(header: &Header, recipe: &str) -> Value {
         "reachable_share": header.reachable_share(),
         "repaired_nodes": header.repaired_nodes,
         "copies": header.copies,
+        "default_ef": header.default_ef,
         "codes": if header.section(SectionKind::Codes).is_some() { "i8" } else { "none" },
-        "ids": if header.section(SectionKind::Ids).is_some() { "u64" } else { "row_numbers" },
+        "ids": ids_of(header),
         "file_bytes": header.file_length_bytes,
         "section_bytes": sections,
         "recipe": recipe,

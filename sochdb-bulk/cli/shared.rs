@@ -42,7 +42,8 @@ pub(super) struct SourceArgs {
     #[arg(long, value_name = "FILE")]
     columns_from: Vec<PathBuf>,
 
-    /// File with one id for each row, in the place of those of the input: bare u64, or a .npy of integers
+    /// File with one id for each row, in the place of those of the input: bare u64, a .npy of integers or of strings, or
+    /// texts in a file called .txt, a line each
     #[arg(long, value_name = "FILE")]
     ids: Option<PathBuf>,
 

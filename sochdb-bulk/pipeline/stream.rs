@@ -143,14 +143,8 @@ impl StreamInfo {
                 .collect();
             Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
         });
-        Self {
-            ids: IdSource::Given,
-            drops_rows: true,
-            is_reordered: true,
-            values_untouched: false,
-            payload,
-            ..self
-        }
+        let ids = if self.ids == IdSource::Text { IdSource::Text } else { IdSource::Given };
+        Self { ids, drops_rows: true, is_reordered: true, values_untouched: false, payload, ..self }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use readers::arrow_array::builder::StringBuilder;
 use readers::arrow_buffer::ScalarBuffer;
-use readers::formats::{read_npy_ids, read_u64_ids};
+use readers::formats::{TextIdFile, read_npy_ids, read_u64_ids};
 use readers::{Batch, BufferPool, Ids as BatchIds, Input, Io, Source};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,8 +17,8 @@ use crate::pipeline::{IdSource, StreamInfo};
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ids {
-    /// A file with one id for each row of the source: bare u64, little-endian, or a .npy of integers (told apart by their
-    /// first bytes). Without it rows are counted.
+    /// A file with one id for each row of the source: bare u64, little-endian; a .npy of integers or of strings (told by its
+    /// first bytes); or texts, a line each, if its name ends in .txt. Without it rows are counted.
     #[serde(
         rename(serialize = "from_file"),
         serialize_with = "is_given",
@@ -40,7 +41,7 @@ const ID_BYTES: u64 = 8;
 impl Stage for Ids {
     const NAME: &'static str = "ids";
     const SUMMARY: &'static str =
-        "give every row an id: from a u64 or .npy file, or by counting from an offset";
+        "give every row an id: from a u64, .npy or .txt file, or by counting from an offset";
     const EXAMPLE: &'static str = "[[stage]]\ntype = \"ids\"\npath = \"ids.u64\"\n";
 
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf) {
@@ -84,9 +85,14 @@ impl Stage for Ids {
                 Err(Failure::refused(message).with_help("remove one of the two"))
             }
             Some(path) => {
+                let output = StreamInfo { ids_file: Some(path.as_path().into()), ..output };
+                if let Some(file) = TextIdFile::open(&Input::new(path))? {
+                    check_count(path, file.rows(), input)?;
+                    let output = StreamInfo { ids: IdSource::Text, ..output };
+                    return Ok((output, Action::map(Texts { file })));
+                }
                 let ids = read_ids(path)?;
                 check_count(path, ids.len() as u64, input)?;
-                let output = StreamInfo { ids_file: Some(path.as_path().into()), ..output };
                 Ok((output, Action::map(Listed { ids: ScalarBuffer::from(ids) })))
             }
         }
@@ -110,7 +116,7 @@ fn check_count(path: &Path, ids: u64, input: &StreamInfo) -> Result<(), Failure>
         return Ok(());
     }
     Err(Failure::refused(format!("{}: expected {needed} ids, one for each row, found {ids}", path.display()))
-        .with_help("ids and vectors must come from the same run: write the file again with one u64 a row"))
+        .with_help("ids and vectors must come from the same run: write the file again with one id a row"))
 }
 
 struct Counted {
@@ -149,5 +155,40 @@ impl Map for Listed {
             (0..batch.rows()).map(|at| self.ids[start + offset(at)]).collect::<Vec<u64>>().into()
         };
         Ok(batch.with_ids(BatchIds::U64(ids)))
+    }
+}
+
+/// Rows that are far from each other are read one by one, rather than with so many times their number.
+const MOST_UNWANTED: u64 = 8;
+
+/// Texts stay in their file: of a batch those of its rows are read.
+struct Texts {
+    file: TextIdFile,
+}
+
+impl Map for Texts {
+    fn map(&self, batch: Batch, _pool: &BufferPool) -> Result<Batch, Failure> {
+        let range = batch.row_range();
+        if batch.is_consecutive() {
+            let texts = self.file.read(range)?;
+            return Ok(batch.with_ids(BatchIds::Text(texts)));
+        }
+        let rows = batch.rows();
+        let texts = if range.end - range.start <= MOST_UNWANTED * rows as u64 {
+            let texts = self.file.read(range.clone())?;
+            let at = |row| usize::try_from(batch.row_number(row) - range.start).unwrap_or(usize::MAX);
+            (0..rows).map(|row| Some(texts.value(at(row)))).collect()
+        } else {
+            let mut texts = StringBuilder::new();
+            for row in (0..rows).map(|at| batch.row_number(at)) {
+                texts.append_value(self.file.read(row..row + 1)?.value(0));
+            }
+            texts.finish()
+        };
+        Ok(batch.with_ids(BatchIds::Text(texts)))
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        Ok(self.file.check_unchanged()?)
     }
 }

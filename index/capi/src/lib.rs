@@ -313,6 +313,36 @@ pub unsafe extern "C" fn sbi_ids(index: *const SbiIndex, ids: *mut *const u64) -
     })
 }
 
+/// The addresses of ids that are texts, in the mapped file: of the places where each begins among the texts and the last
+/// ends, one more than there are rows; and of the texts, one behind the other, in UTF-8 without zeros. Both null, where ids
+/// are no texts. They stay where they are until the index is closed.
+///
+/// # Safety
+/// `index` is from [`sbi_open`] and stays open meanwhile; `offsets` and `texts` may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sbi_text_ids(
+    index: *const SbiIndex,
+    offsets: *mut *const u64,
+    texts: *mut *const u8,
+) -> i32 {
+    guarded(|| {
+        // SAFETY: the caller's promise is the same.
+        let handle = unsafe { index_of(index) }?;
+        if offsets.is_null() || texts.is_null() {
+            return Err(invalid("expected places for two addresses, found a null pointer"));
+        }
+        let parts = handle.index.text_ids().map(|ids| ids.parts());
+        let null = (std::ptr::null(), std::ptr::null());
+        let (offsets_at, texts_at) =
+            parts.map_or(null, |(offsets, texts)| (offsets.as_ptr(), texts.as_ptr()));
+        // SAFETY: not null, and the caller's to be written.
+        unsafe { offsets.write(offsets_at) };
+        // SAFETY: as the offsets.
+        unsafe { texts.write(texts_at) };
+        Ok(())
+    })
+}
+
 /// The address of the vectors, rows of f32 one behind the other, in the mapped file, after all of them were compared with
 /// their checksums. They stay where they are until the index is closed.
 ///

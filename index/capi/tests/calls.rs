@@ -21,6 +21,15 @@ fn values(rows: usize, seed: u64) -> Vec<f32> {
 }
 
 fn written(dir: &Path, rows: usize, ids: Option<&[u64]>) -> PathBuf {
+    written_with(dir, rows, ids, None)
+}
+
+fn written_with(
+    dir: &Path,
+    rows: usize,
+    ids: Option<&[u64]>,
+    text_ids: Option<&dyn index::TextIdSource>,
+) -> PathBuf {
     let values = values(rows, 1);
     let matrix = Matrix::new(&values, DIM);
     let built = build(matrix, &Params::new(Metric::L2), &AutoBuilder, &Unmonitored).unwrap();
@@ -30,6 +39,7 @@ fn written(dir: &Path, rows: usize, ids: Option<&[u64]>) -> PathBuf {
         vectors: file::Vectors::Elsewhere(matrix),
         vector_checksums: None,
         ids,
+        text_ids,
         recipe: "version = 1\n",
     };
     file::write(&mut std::fs::File::create(&path).unwrap(), &contents).unwrap();
@@ -141,6 +151,26 @@ fn ids_and_vectors_are_where_they_are_in_the_file() {
     // SAFETY: as above.
     unsafe { assert_eq!(sbi_ids(without.0, &raw mut ids_at), 0) };
     assert!(ids_at.is_null());
+}
+
+#[test]
+fn ids_that_are_texts_are_where_they_are_in_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let texts = ["b", "", "\u{fc}ber"];
+    let index = open(&written_with(dir.path(), 3, None, Some(&texts.as_slice()))).unwrap();
+    let (mut offsets_at, mut texts_at) = (null(), null());
+    // SAFETY: the index is open, and the places are those of this function.
+    unsafe {
+        assert_eq!(sbi_text_ids(index.0, &raw mut offsets_at, &raw mut texts_at), 0);
+        assert_eq!(std::slice::from_raw_parts(offsets_at, 4), [0, 1, 1, 6]);
+        assert_eq!(std::slice::from_raw_parts(texts_at, 6), "b\u{fc}ber".as_bytes());
+        assert_eq!(sbi_text_ids(index.0, null_mut(), &raw mut texts_at), 1);
+    }
+    assert_eq!(search(&index, &values(3, 1), 1, 1).unwrap().0, [0, 1, 2]);
+    let without = open(&written(dir.path(), 5, None)).unwrap();
+    // SAFETY: as above.
+    unsafe { assert_eq!(sbi_text_ids(without.0, &raw mut offsets_at, &raw mut texts_at), 0) };
+    assert!(offsets_at.is_null() && texts_at.is_null());
 }
 
 #[test]

@@ -47,6 +47,7 @@ mod at {
     pub(super) const BUILDER: usize = 112;
     pub(super) const EFFECTIVE: usize = 128;
     pub(super) const LEVELS: usize = 320;
+    pub(super) const DEFAULT_EF: usize = 848;
     pub(super) const SECTIONS: usize = 1024;
     pub(super) const CHECKSUM: usize = 4088;
 }
@@ -82,10 +83,12 @@ pub enum SectionKind {
     Codes = 11,
     /// xxh3-64 of each 64 KiB block of the codes.
     CodeChecksums = 12,
+    /// Where each text begins, and where the last ends: `rows + 1` u64; then the texts. In the place of the ids.
+    TextIds = 13,
 }
 
 impl SectionKind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Vectors,
         Self::VectorChecksums,
         Self::Ids,
@@ -98,6 +101,7 @@ impl SectionKind {
         Self::CodeTerms,
         Self::Codes,
         Self::CodeChecksums,
+        Self::TextIds,
     ];
 
     /// The name that is printed.
@@ -115,6 +119,7 @@ impl SectionKind {
             Self::CodeTerms => "code terms",
             Self::Codes => "codes",
             Self::CodeChecksums => "code checksums",
+            Self::TextIds => "text ids",
         }
     }
 }
@@ -160,6 +165,8 @@ pub struct Header {
     pub reachable_nodes: u64,
     /// Links that were added because no way led to a node, or from it to the entry point.
     pub repaired_nodes: u64,
+    /// With which ef to search where nobody says another; see [`super::store_default_ef`].
+    pub default_ef: Option<u32>,
     /// The builder's name.
     pub builder: String,
     /// What M and `ef_construction` became in the builder.
@@ -211,6 +218,7 @@ impl Header {
         put(at::COPIES, &self.copies.to_le_bytes());
         put(at::REACHABLE, &self.reachable_nodes.to_le_bytes());
         put(at::REPAIRED, &self.repaired_nodes.to_le_bytes());
+        put(at::DEFAULT_EF, &self.default_ef.unwrap_or(0).to_le_bytes());
         put(at::BUILDER, self.builder.as_bytes());
         for (i, (name, value)) in self.effective_parameters.iter().enumerate() {
             let start = at::EFFECTIVE + i * (NAME_BYTES + 8);
@@ -311,6 +319,10 @@ impl Header {
             copies,
             reachable_nodes: reachable,
             repaired_nodes: fields.u64(at::REPAIRED),
+            default_ef: match fields.u32(at::DEFAULT_EF) {
+                0 => None,
+                ef => Some(ef),
+            },
             builder: fields.name(at::BUILDER)?,
             effective_parameters: (0..MAX_EFFECTIVE)
                 .map(|i| at::EFFECTIVE + i * (NAME_BYTES + 8))
@@ -351,6 +363,15 @@ impl Header {
             if section.kind == SectionKind::Copies && section.length_bytes % 4 != 0 {
                 return bad("a multiple of 4 bytes".to_owned(), section.length_bytes);
             }
+            if section.kind == SectionKind::TextIds {
+                let least = (self.rows + 1) * 8;
+                if section.length_bytes < least {
+                    return bad(format!("at least {least} bytes"), section.length_bytes);
+                }
+                if self.section(SectionKind::Ids).is_some() {
+                    return Err(corrupt("header", at, "ids that are numbers or texts", "both"));
+                }
+            }
         }
         let cosine = self.params.metric == Metric::Cosine;
         let has_codes = self.section(SectionKind::Codes).is_some();
@@ -388,9 +409,16 @@ impl Header {
             SectionKind::Quantizer => (2 + self.dim as u64) * 4,
             SectionKind::Codes => codes,
             SectionKind::CodeChecksums => checksums(codes),
-            SectionKind::Copies | SectionKind::Recipe => return None,
+            SectionKind::Copies | SectionKind::Recipe | SectionKind::TextIds => return None,
         })
     }
+}
+
+/// Puts an ef, or 0, into a header.
+pub(super) fn set_default_ef(bytes: &mut [u8; HEADER_BYTES], ef: u32) {
+    bytes[at::DEFAULT_EF..at::DEFAULT_EF + 4].copy_from_slice(&ef.to_le_bytes());
+    let checksum = xxh3_64(&bytes[..at::CHECKSUM]);
+    bytes[at::CHECKSUM..].copy_from_slice(&checksum.to_le_bytes());
 }
 
 /// The footer: proof that the file has its end.

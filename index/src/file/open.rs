@@ -100,7 +100,7 @@ fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
-fn header_of(file: &mut File) -> Result<Header, OpenError> {
+pub(super) fn header_of(file: &mut File) -> Result<Header, OpenError> {
     let length = file.metadata()?.len();
     let mut magic = [0; MAGIC.len()];
     if length < magic.len() as u64 {
@@ -220,6 +220,7 @@ pub(crate) struct Sections {
     level0: Range<usize>,
     upper: Range<usize>,
     ids: Range<usize>,
+    text_ids: Range<usize>,
     inverse_norms: Range<usize>,
     copies: Range<usize>,
     recipe: Range<usize>,
@@ -259,6 +260,7 @@ impl Sections {
             level0: range(SectionKind::Level0),
             upper: range(SectionKind::UpperLevels),
             ids: range(SectionKind::Ids),
+            text_ids: range(SectionKind::TextIds),
             inverse_norms: range(SectionKind::InverseNorms),
             copies: range(SectionKind::Copies),
             recipe: range(SectionKind::Recipe),
@@ -330,6 +332,16 @@ impl Sections {
     /// The text of the recipe. Where it is no UTF-8, whose checksum is right, nobody can read it.
     pub(crate) fn recipe(&self) -> &str {
         std::str::from_utf8(&self.map[self.recipe.clone()]).unwrap_or_default()
+    }
+
+    /// Where each text id begins among the texts and where the last ends, and the texts.
+    pub(crate) fn text_ids(&self) -> Option<(&[u64], &[u8])> {
+        self.header.section(SectionKind::TextIds)?;
+        #[expect(clippy::cast_possible_truncation, reason = "inside the map")]
+        let offsets_bytes = (self.header.rows as usize + 1) * 8;
+        // At least as long, as the header's checks made sure.
+        let (offsets, texts) = self.map[self.text_ids.clone()].split_at(offsets_bytes);
+        Some((bytemuck::cast_slice(offsets), texts))
     }
 
     pub(crate) fn inverse_norms(&self) -> &[f32] {

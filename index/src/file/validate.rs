@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::header::ENTRY_POINT_OFFSET;
 use super::{Corrupt, SectionKind, Sections, corrupt};
 use crate::codes::Quantizer;
@@ -59,7 +61,30 @@ pub(super) fn validate(sections: &Sections) -> Result<(), Corrupt> {
         let expected = "a finite scale from 0, the limit of its dimension, and finite means";
         return Err(corrupt("quantizer", offset(SectionKind::Quantizer), expected, "others"));
     }
-    Ok(())
+    check_text_ids(sections, offset(SectionKind::TextIds))
+}
+
+/// Offsets rise from 0 to the end of the texts, and what is between two of them is UTF-8.
+fn check_text_ids(sections: &Sections, at: u64) -> Result<(), Corrupt> {
+    let Some((offsets, texts)) = sections.text_ids() else { return Ok(()) };
+    let last = offsets.last().copied().unwrap_or_default();
+    let begins_right = offsets.first() == Some(&0) && last == texts.len() as u64;
+    if !begins_right || !offsets.is_sorted() {
+        let expected = format!("offsets that rise from 0 to {}", texts.len());
+        return Err(corrupt("text ids, offsets", at, expected, "others"));
+    }
+    // Sorted and at most as many bytes as the map has.
+    #[expect(clippy::cast_possible_truncation, reason = "see above")]
+    let bad = offsets
+        .par_windows(2)
+        .position_first(|pair| std::str::from_utf8(&texts[pair[0] as usize..pair[1] as usize]).is_err());
+    match bad {
+        Some(row) => {
+            let text_at = at + offsets.len() as u64 * 8 + offsets[row];
+            Err(corrupt(format!("text ids, row {row}"), text_at, "UTF-8", "other bytes"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// For each row, whether it is a copy; nothing if none is. The section was checked.

@@ -1,16 +1,21 @@
 //! Writing an index file.
 
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::header::{
-    FOOTER_BYTES, HEADER_BYTES, Header, LevelInfo, SECTION_ALIGNMENT, SectionInfo, SectionKind, encode_footer,
+    FOOTER_BYTES, HEADER_BYTES, Header, LevelInfo, SECTION_ALIGNMENT, SectionInfo, SectionKind,
+    encode_footer, set_default_ef,
 };
-use super::{BLOCK_BYTES, VECTORS_OFFSET};
+use super::{BLOCK_BYTES, OpenError, VECTORS_OFFSET};
 use crate::build::Built;
-use crate::{Matrix, Metric};
+use crate::{Matrix, Metric, TextIdSource};
+
+/// Texts are written in portions of about so many bytes.
+const PORTION_BYTES: usize = 256 << 10;
 
 /// The vectors of a file that is being written.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +48,8 @@ pub struct Contents<'a> {
     pub vector_checksums: Option<&'a VectorChecksums>,
     /// The ids, if they are not just the row numbers.
     pub ids: Option<&'a [u64]>,
+    /// The ids, if they are texts; `ids` is then absent.
+    pub text_ids: Option<&'a dyn TextIdSource>,
     /// The pipeline that made the index, as TOML. No paths, times or host names: the same work gives the same bytes.
     pub recipe: &'a str,
 }
@@ -61,12 +68,14 @@ pub struct Written {
 /// What `out` says.
 ///
 /// # Panics
-/// If vectors, their checksums or ids are not as many as the rows of the graph have.
+/// If vectors, their checksums or ids are not as many as the rows of the graph have, or there are ids of both kinds.
 pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Result<Written> {
-    let Contents { built, vectors, vector_checksums, ids, recipe } = *contents;
+    let Contents { built, vectors, vector_checksums, ids, text_ids, recipe } = *contents;
     let (Vectors::Elsewhere(matrix) | Vectors::InPlace(matrix)) = vectors;
     assert_eq!(matrix.rows(), built.rows, "the graph's own rows");
     assert!(ids.is_none_or(|ids| ids.len() == built.rows), "one id a row");
+    assert!(text_ids.is_none_or(|ids| ids.rows() == built.rows), "one id a row");
+    assert!(ids.is_none() || text_ids.is_none(), "ids are numbers or texts");
 
     let checksums = match vector_checksums {
         Some(VectorChecksums(checksums)) => checksums.clone(),
@@ -90,6 +99,9 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
     sections.section(SectionKind::VectorChecksums, &[bytemuck::cast_slice(&checksums)])?;
     if let Some(ids) = ids {
         sections.section(SectionKind::Ids, &[bytemuck::cast_slice(ids)])?;
+    }
+    if let Some(ids) = text_ids {
+        sections.text_ids(ids)?;
     }
     let [level0, upper @ ..] = built.graph.layers.as_slice() else { unreachable!("a graph has a level 0") };
     sections.section(SectionKind::Level0, &[bytemuck::cast_slice(&level0.neighbours)])?;
@@ -141,6 +153,7 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
         copies: copies.rows.len() as u64,
         reachable_nodes: built.reachable_nodes,
         repaired_nodes: built.repaired_nodes,
+        default_ef: None,
         builder: built.builder.to_owned(),
         effective_parameters: built
             .effective_parameters
@@ -155,6 +168,31 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
     out.write_all(&encoded)?;
     out.flush()?;
     Ok(Written { header })
+}
+
+/// Writes into an index file with which ef to search where nobody says another, 0 for none: in the header, whose checksum is
+/// computed anew, and the footer. The two are not written at once, so it is for a copy that nobody uses yet.
+///
+/// # Errors
+/// If header or footer are not those of an index file; what the operating system says.
+pub fn store_default_ef(file: &mut File, ef: u32) -> Result<(), OpenError> {
+    file.seek(SeekFrom::Start(0))?;
+    let header = super::open::header_of(file)?;
+    let mut bytes = [0; HEADER_BYTES];
+    file.seek(SeekFrom::Start(0))?;
+    file.read_exact(&mut bytes)?;
+    // Whatever else a later minor version has there stays.
+    set_default_ef(&mut bytes, ef);
+    file.seek(SeekFrom::Start(header.file_length_bytes - FOOTER_BYTES as u64))?;
+    file.write_all(&encode_footer(&bytes, header.file_length_bytes))?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&bytes)?;
+    Ok(())
+}
+
+/// A source of text ids gave others when it was asked again.
+fn other_texts() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the text ids changed while they were written")
 }
 
 /// The checksum of each block.
@@ -201,6 +239,41 @@ impl<W: Write + Seek> SectionWriter<'_, W> {
         io::copy(&mut io::repeat(0).take(offset - self.end), self.out)?;
         self.end = offset;
         Ok(offset)
+    }
+
+    /// Where each text begins and where the last ends, then the texts: without holding more than a portion of either.
+    fn text_ids(&mut self, ids: &dyn TextIdSource) -> io::Result<()> {
+        let offset = self.begin()?;
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        let mut portion = Vec::with_capacity(PORTION_BYTES + 8);
+        let mut flush = |portion: &mut Vec<u8>, least: usize| {
+            if portion.len() < least {
+                return Ok(());
+            }
+            hasher.update(portion);
+            let written = self.put(&[portion]);
+            portion.clear();
+            written
+        };
+        let mut end: u64 = 0;
+        portion.extend_from_slice(&end.to_le_bytes());
+        for row in 0..ids.rows() {
+            end += ids.text_id(row)?.len() as u64;
+            portion.extend_from_slice(&end.to_le_bytes());
+            flush(&mut portion, PORTION_BYTES)?;
+        }
+        for row in 0..ids.rows() {
+            let text = ids.text_id(row)?.as_bytes();
+            end = end.checked_sub(text.len() as u64).ok_or_else(other_texts)?;
+            portion.extend_from_slice(text);
+            flush(&mut portion, PORTION_BYTES)?;
+        }
+        if end != 0 {
+            return Err(other_texts());
+        }
+        flush(&mut portion, 1)?;
+        self.record(SectionKind::TextIds, offset, hasher.digest());
+        Ok(())
     }
 
     fn section(&mut self, kind: SectionKind, parts: &[&[u8]]) -> io::Result<()> {

@@ -114,7 +114,14 @@ pub(crate) fn file_bytes(built: &Built, rows: Matrix<'_>, ids: Option<&[u64]>, r
     let mut out = Cursor::new(Vec::new());
     let written = write(
         &mut out,
-        &Contents { built, vectors: Vectors::Elsewhere(rows), ids, recipe, vector_checksums: None },
+        &Contents {
+            built,
+            vectors: Vectors::Elsewhere(rows),
+            ids,
+            text_ids: None,
+            recipe,
+            vector_checksums: None,
+        },
     )
     .unwrap();
     let bytes = out.into_inner();

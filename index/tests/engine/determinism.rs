@@ -177,6 +177,7 @@ fn vectors_that_are_in_the_file_already_give_the_same_file() {
         built: &built,
         vectors: Vectors::InPlace(mapped.matrix()),
         ids: None,
+        text_ids: None,
         recipe: "",
         vector_checksums: None,
     };

@@ -22,4 +22,5 @@ mod roundtrip;
 #[allow(unreachable_pub, reason = "the fuzz target, a program of its own")]
 #[path = "../../../fuzz/src/index_open.rs"]
 mod target;
+mod text_ids;
 mod versions;

@@ -23,6 +23,7 @@ pub(crate) mod kind {
     pub(crate) const CODE_TERMS: u32 = 10;
     pub(crate) const CODES: u32 = 11;
     pub(crate) const CODE_CHECKSUMS: u32 = 12;
+    pub(crate) const TEXT_IDS: u32 = 13;
 }
 
 #[derive(Clone)]

@@ -347,8 +347,8 @@ def _raw(dim: int) -> list[str]:
     return ["--format", "raw_f32", "--dimension", str(dim)]
 
 
-def checked_ids(ids: Any, rows: int) -> NDArray[np.uint64]:
-    """Ids as u64, one for each row. That each is there once is for the program to see."""
+def checked_ids(ids: Any, rows: int) -> NDArray[Any]:
+    """Ids as u64, or as UTF-8 of one size, one for each row. That each is there once is for the program to see."""
     import numpy as np
 
     array = np.asarray(_of_other_library(ids))
@@ -358,9 +358,11 @@ def checked_ids(ids: Any, rows: int) -> NDArray[np.uint64]:
         raise InputError(f"IDs length ({len(array)}) != vectors ({rows})", hint="give one id for each row")
     if array.size == 0:
         return np.empty(0, np.uint64)
+    if array.dtype.kind in "UST" or (array.dtype.kind == "O" and is_text_id(array[0])):
+        return _text_ids(ids if isinstance(ids, (list, tuple)) else array)
     if array.dtype.kind not in "iu":
         raise InputError(
-            f"ids: expected whole numbers, found {array.dtype}", hint="convert them: ids.astype(np.uint64)"
+            f"ids: expected whole numbers, texts or UUIDs, found {array.dtype}", hint="convert them: ids.astype(np.uint64)"
         )
     if array.dtype.kind == "i" and array.min() < 0:
         row = int(np.argmax(array < 0))
@@ -368,13 +370,33 @@ def checked_ids(ids: Any, rows: int) -> NDArray[np.uint64]:
     return np.ascontiguousarray(array, dtype="<u8")
 
 
+def _text_ids(ids: Any) -> NDArray[np.bytes_]:
+    import numpy as np
+
+    texts: list[bytes] = []
+    for row, id in enumerate(ids):
+        # `numpy.str_` is a `str`, and `numpy.bytes_` are `bytes`: both are what an array of texts holds.
+        if not is_text_id(id) and not isinstance(id, bytes):
+            raise InputError(f"ids: row {row}: expected a text or a UUID as in row 0, found {id!r}")
+        try:
+            text = id if isinstance(id, bytes) else str(id).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"ids: row {row}: expected a text that UTF-8 holds, found {id!r}") from error
+        if text.endswith(b"\0"):
+            raise InputError(f"ids: row {row}: expected a text that does not end in a zero byte, found {id!r}")
+        texts.append(text)
+    return np.array(texts, f"S{max(1, max(map(len, texts)))}")
+
+
 def staged_ids(ids: Any, source: Source, temp: TempFiles) -> list[str]:
     """The flag that names the ids."""
     import numpy as np
 
     # Of the two kinds of files of ids the one that says what it is: bare numbers may begin as any other format does.
+    array = checked_ids(ids, source.rows)
+    temp.check_space(array.nbytes)
     file, path = temp.new("ids.npy")
-    np.save(file, checked_ids(ids, source.rows))
+    np.save(file, array)
     file.flush()
     source.names[path] = "ids"
     source.pass_fds = temp.pass_fds

@@ -79,7 +79,8 @@ def bulk_build_index(
             rounded, with a :class:`PrecisionWarning` where that changes a value. Lists, torch tensors, Arrow and polars columns
             of lists, and all that ``numpy.asarray`` takes will do. A path names a file in any format of the program instead.
         output: The index file.
-        ids: One id for each row, shape (rows,), whole numbers from 0 to 2**64 - 1, each once. Row numbers if None.
+        ids: One id for each row, shape (rows,), each once: whole numbers from 0 to 2**64 - 1, or texts, or ``uuid.UUID``, which
+            become texts. Row numbers if None.
         m: HNSW M, 2 to 1024: neighbours of a row on each level, twice as many on level 0.
         ef_construction: HNSW ef_construction, 1 to 1,000,000: candidates for the neighbours of a row.
         batch_size: Rows of one batch of the stream; the index does not depend on it.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from ._build import Embeddings
 
+#: The width of the beam where neither the caller nor the index says one.
+DEFAULT_EF = 100
 #: Queries that the library searches at a time: between two of them Ctrl-C comes through.
 _BATCH_QUERIES = 8192
 
@@ -25,7 +27,7 @@ _BATCH_QUERIES = 8192
 class QueryResult(NamedTuple):
     """A row that a search found."""
 
-    id: int
+    id: int | str
     #: By the index's metric; smaller is closer.
     distance: float
 
@@ -51,6 +53,7 @@ class Index:
         self._info = self._handle.describe()
         self._rows, self._dim = int(self._info["rows"]), int(self._info["dim"])
         self._vectors: NDArray[np.float32] | None = None
+        self._texts = self._handle.text_ids(self._rows) if self._info["ids"] == "text" else None
 
     @classmethod
     def open(cls, path: PathLike) -> Index:
@@ -67,6 +70,7 @@ class Index:
         """Closes it. Arrays of its ids and vectors stay valid: the file is unmapped with the last of them."""
         self._handle = None
         self._vectors = None
+        self._texts = None
 
     def __enter__(self) -> Index:
         return self
@@ -110,11 +114,17 @@ class Index:
         return dict(self._info)
 
     @property
-    def ids(self) -> NDArray[np.uint64]:
-        """The ids of the rows, shape (rows,), read-only: a view of the file, or row numbers where it has none."""
+    def ids(self) -> NDArray[Any]:
+        """The ids of the rows, shape (rows,), read-only: uint64, a view of the file, or row numbers where it has none. Where they
+        are texts, a new array of ``str``."""
         import numpy as np
 
-        ids = self._opened().ids(self._rows)
+        handle = self._opened()
+        if self._texts is not None:
+            texts = self._texts_of(np.arange(self._rows, dtype=np.uint64))
+            texts.flags.writeable = False
+            return texts
+        ids = handle.ids(self._rows)
         if ids is None:
             ids = np.arange(self._rows, dtype=np.uint64)
             ids.flags.writeable = False
@@ -133,15 +143,28 @@ class Index:
             self._vectors = self._opened().vectors(self._rows, self._dim)
         return self._vectors
 
-    def __iter__(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def __iter__(self) -> Iterator[tuple[int | str, NDArray[np.float32]]]:
         """Id and vector of each row, in the order of rows; vectors are views of the file."""
-        vectors = self.vectors
-        for row, id in enumerate(self.ids):
-            yield int(id), vectors[row]
+        vectors, ids = self.vectors, self.ids
+        for row in range(self._rows):
+            yield ids[row] if self._texts is not None else int(ids[row]), vectors[row]
+
+    def _texts_of(self, rows: NDArray[np.uint64]) -> NDArray[np.object_]:
+        """The text ids of rows, in the shape of ``rows``."""
+        import numpy as np
+
+        assert self._texts is not None
+        places, texts = self._texts
+        wanted = rows.ravel()
+        starts, ends = places[wanted].tolist(), places[wanted + np.uint64(1)].tolist()
+        buffer = texts.data
+        out = np.empty(rows.shape, object)
+        out.ravel()[:] = [str(buffer[start:end], "utf-8") for start, end in zip(starts, ends)]
+        return out
 
     def search(
-        self, queries: Embeddings, k: int = 10, ef: int = 100, *, threads: int = 0
-    ) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+        self, queries: Embeddings, k: int = 10, ef: int | None = None, *, threads: int = 0
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """The nearest rows of each query.
 
         Runs without Python's lock, so threads of Python search beside each other.
@@ -150,11 +173,11 @@ class Index:
             queries: Shape (queries, dim), or (dim,) for one query; any type that :func:`bulk_build_index` takes.
             k: How many rows, at least 1.
             ef: The width of the beam: higher finds more, and takes longer. Below ``k`` it counts as ``k``; where it covers all
-                rows, the answer is exact.
+                rows, the answer is exact. None is the one that the index recommends (``info["default_ef"]``), or else 100.
             threads: Number of threads; 0 is one for each core. The answer does not depend on it.
 
         Returns:
-            Ids (uint64) and distances (float32), nearest first, equal distances by row. Both of shape
+            Ids (uint64, or ``str`` where the index has texts) and distances (float32), nearest first, equal distances by row. Both of shape
             (queries, min(k, rows)), or (min(k, rows),) for one query. Distances are by the metric, smaller is closer:
             ``1 - cos``, the squared Euclidean distance, the negative inner product.
 
@@ -166,6 +189,8 @@ class Index:
         import numpy as np
 
         handle = self._opened()
+        if ef is None:
+            ef = self._info.get("default_ef") or DEFAULT_EF
         k, ef, threads = int(_whole(k, "k")), int(_whole(ef, "ef")), int(_whole(threads, "threads"))
         if k == 0 or ef == 0:
             raise InputError(f"expected k and ef of at least 1, found k = {k} and ef = {ef}")
@@ -186,7 +211,8 @@ class Index:
         for start in range(0, len(rows), _BATCH_QUERIES):
             part = slice(start, start + _BATCH_QUERIES)
             handle.search(rows[part], k, ef, threads, ids[part], distances[part])
-        return (ids[0], distances[0]) if is_one else (ids, distances)
+        found: NDArray[Any] = ids if self._texts is None else self._texts_of(ids)
+        return (found[0], distances[0]) if is_one else (found, distances)
 
     def to_hnswlib(self, **options: Any) -> Any:
         """The index as an ``hnswlib.Index``, with the same graph; see :func:`sochdb_bulk._export.to_hnswlib`."""
@@ -227,7 +253,7 @@ def bulk_query_index(
         index: The index file.
         query: One vector, shape (dim,) or (1, dim).
         k: How many rows.
-        ef_search: The width of the beam, 100 if None.
+        ef_search: The width of the beam, as ``ef`` of :meth:`Index.search`.
         index_path: The same as ``index``.
         ef: The same as ``ef_search``.
 
@@ -246,22 +272,20 @@ def bulk_query_index(
         ...     print(id, distance)
         2 0.0
     """
-    import numpy as np
-
     path = _one_of("index", index, "index_path", index_path)
     if path is None or query is None:
         missing = "index" if path is None else "query"
         raise InputError(f"{missing}: expected one, found None", hint='bulk_query_index("index.hnsw", vector)')
     beam = _one_of("ef_search", ef_search, "ef", ef)
     with Index.open(path) as opened:
-        ids, distances = opened.search(query, k, 100 if beam is None else beam, threads=1)
+        ids, distances = opened.search(query, k, beam, threads=1)
     if ids.ndim == 2:
         if len(ids) != 1:
             raise InputError(
                 f"query: expected one vector, found {len(ids)}", hint="Index.open(path).search(queries) takes any number"
             )
         ids, distances = ids[0], distances[0]
-    return [QueryResult(int(id), float(distance)) for id, distance in zip(ids, np.asarray(distances))]
+    return [QueryResult(id, distance) for id, distance in zip(ids.tolist(), distances.tolist())]
 
 
 def _one_of(name: str, value: Any, other_name: str, other: Any) -> Any:

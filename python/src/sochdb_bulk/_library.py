@@ -44,6 +44,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "sbi_describe": (_status, [_pointer, _pointer, _size, ctypes.POINTER(_size)]),
     "sbi_search": (_status, [_pointer, _pointer, _size, _size, _size, _size, _size, _pointer, _pointer, _size]),
     "sbi_ids": (_status, [_pointer, ctypes.POINTER(_pointer)]),
+    "sbi_text_ids": (_status, [_pointer, ctypes.POINTER(_pointer), ctypes.POINTER(_pointer)]),
     "sbi_vectors": (_status, [_pointer, ctypes.POINTER(_pointer)]),
 }
 
@@ -150,6 +151,15 @@ class Handle:
         address = ctypes.c_void_p()
         self.check(self._library.sbi_ids(self._address, ctypes.byref(address)))
         return self._view(address, (rows,), "<u8") if address.value else None
+
+    def text_ids(self, rows: int) -> tuple[NDArray[np.uint64], NDArray[np.uint8]] | None:
+        """Where each text begins and the last ends, and the texts, where they are in the file; None if ids are no texts."""
+        offsets, texts = ctypes.c_void_p(), ctypes.c_void_p()
+        self.check(self._library.sbi_text_ids(self._address, ctypes.byref(offsets), ctypes.byref(texts)))
+        if not offsets.value:
+            return None
+        places = self._view(offsets, (rows + 1,), "<u8")
+        return places, self._view(texts, (int(places[-1]),), "|u1")
 
     def vectors(self, rows: int, dim: int) -> NDArray[np.float32]:
         """The vectors where they are in the file, after their checksums were checked."""

@@ -3,6 +3,7 @@
 mod measure;
 mod plot;
 mod report;
+mod store;
 mod truth;
 
 use std::path::PathBuf;
@@ -38,7 +39,7 @@ const SAMPLE: usize = 1000;
 Examples:
   sochdb-bulk eval --index index.hnsw --queries queries.npy -k 10 --ef 20,50,100,200
   sochdb-bulk eval --index index.hnsw --queries queries.npy --ground-truth truth.ivecs --plot recall.svg
-  sochdb-bulk eval --index index.hnsw --queries queries.npy --target-recall 0.95 --json")]
+  sochdb-bulk eval --index index.hnsw --queries queries.npy --target-recall 0.95 --store-ef")]
 pub(super) struct Args {
     /// Index file
     #[arg(short, long, value_name = "FILE")]
@@ -79,6 +80,11 @@ pub(super) struct Args {
     /// Look for the smallest ef that reaches this recall, from 0 to 1; exit code 1 if none does
     #[arg(long, value_name = "RECALL", value_parser = parse_recall)]
     target_recall: Option<f64>,
+
+    /// Write the ef that reaches the target into the index: `query` takes it where none is given. The file is replaced when
+    /// the new one is whole
+    #[arg(long, requires = "target_recall")]
+    store_ef: bool,
 
     /// Number of threads that search at a time (0 = one for each core)
     #[arg(short, long, value_name = "N", default_value = "1", value_parser = parse_threads)]
@@ -183,6 +189,9 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
     let mut points = Vec::new();
     for ef in efs {
         points.push(bench.run(ef, &monitoring.cancel).map_err(|e| e.into_failure(&args.index))?);
+    }
+    if let Some(ef) = target_ef.filter(|_| args.store_ef) {
+        store::store(&args.index, ef)?;
     }
     let evaluation = Evaluation { args, index, queries, k, threads, truth: &truth, points, target_ef };
     if let Some(path) = &args.plot {

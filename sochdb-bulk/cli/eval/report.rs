@@ -24,7 +24,8 @@ pub(super) fn text(evaluation: &Evaluation<'_>) -> String {
     );
     out.extend(evaluation.points.iter().map(line));
     if let (Some(target), Some(ef)) = (evaluation.args.target_recall, evaluation.target_ef) {
-        out += &format!("ef {ef} is the smallest with a recall@{k} of at least {target}\n");
+        let stored = if evaluation.args.store_ef { "; it is in the index now, for `query`" } else { "" };
+        out += &format!("ef {ef} is the smallest with a recall@{k} of at least {target}{stored}\n");
     }
     out
 }
@@ -76,5 +77,6 @@ pub(super) fn json(evaluation: &Evaluation<'_>) -> Value {
         "points": points.collect::<Vec<_>>(),
         "target_recall": args.target_recall,
         "target_ef": evaluation.target_ef,
+        "stored_ef": evaluation.target_ef.filter(|_| args.store_ef),
     })
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use readers::formats::RawF32;
-use readers::{Chosen, Format, IdType};
+use readers::{Chosen, Format};
 use toml::Value;
 
 use super::super::options::options_of;
@@ -21,11 +21,6 @@ pub(super) fn text(findings: &Findings<'_>) -> Result<String, Failure> {
     head(&mut text, findings);
     source(&mut text, findings)?;
     filter(&mut text, &findings.look);
-    let is_index = findings.args.to.name == Hnsw::NAME;
-    if is_index && findings.info.ids == Some(IdType::Text) {
-        text.table("[[stage]]");
-        text.guess("type", "ids".into(), "the ids are texts, and an index takes numbers: rows are counted");
-    }
     sink(&mut text, findings);
     Ok(text.0)
 }

@@ -157,13 +157,6 @@ fn copies(summary: &Summary, findings: &mut Findings) {
             "keep the first of each by a [[stage]] of type = \"dedup\"",
         );
     }
-    if summary.ids == "text" {
-        findings.add(
-            Severity::Note,
-            "ids are texts, and an index takes whole numbers",
-            "number the rows by a [[stage]] of type = \"ids\", or name another column by --id-column",
-        );
-    }
     let Some(id_copies) = summary.id_copies.as_ref().filter(|copies| copies.rows > 0) else { return };
     let have = if id_copies.rows == 1 { "has" } else { "have" };
     findings.add(

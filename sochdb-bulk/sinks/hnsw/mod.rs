@@ -1,5 +1,7 @@
 //! The index: the one sink that builds.
 
+mod text_ids;
+
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use std::time::Instant;
 use index::file::{Contents, VECTORS_OFFSET, VectorChecksums, Vectors};
 use index::{
     AutoBuilder, BuildError, Built, GraphBuilder, InsertBuilder, MappedMatrix, Monitor, Params,
-    PartitionBuilder, Phase,
+    PartitionBuilder, Phase, TextIdSource,
 };
 use readers::{Batch, Matrix, Metric};
 use schemars::JsonSchema;
@@ -22,6 +24,7 @@ use crate::output::atomic::{AtomicFile, PORTION_BYTES};
 use crate::output::progress::Progress;
 use crate::pipeline::{Cancel, IdSource, OutputReport, RecallCheck, StreamInfo};
 use crate::{Code, Failure};
+use text_ids::{SpooledTextIds, TextIdSpool};
 
 /// Builds an HNSW index and writes it into one file.
 ///
@@ -139,21 +142,20 @@ impl Sink for Hnsw {
             .with_help("name a file"));
         }
         refuse_zst(&self.path, "an index", "leave .zst away")?;
-        if input.ids == IdSource::Text {
-            let message = "the ids of an index are numbers, and those of the source are texts";
-            return Err(Failure::refused(message).with_code(Code::Ids).with_help(
-                "name a column of integers with --id-column (`id_column` in [source]), give a file of numbers with --ids, or \
-                 count the rows: a `[[stage]]` of `type = \"ids\"` in a pipeline",
-            ));
-        }
         let rows = input.rows.exact().unwrap_or_default();
         if rows > index::MAX_ROWS as u64 {
             let message = format!("expected at most {} rows for one index, found {rows}", index::MAX_ROWS);
             return Err(Failure::refused(message).with_help("build several indexes, with `rows` for each"));
         }
         let rows = input.most_rows().unwrap_or_default();
-        // Ids once as they come, once sorted to find duplicates.
+        // Numbers once as they come, once sorted to find duplicates; of texts the hashes with the rows.
         let ids = if input.ids_are_positions() { 0 } else { rows * 8 * 2 };
+        // Of texts nobody knows the length before: that of a UUID, and where it begins.
+        let id_bytes = match input.ids {
+            _ if input.ids_are_positions() => 0,
+            IdSource::Text => 36 + 8,
+            _ => 8,
+        };
         let codes = self.codes != Codes::None;
         let memory_after = index::memory_parts(self.builder(), &params, rows, input.dim, codes, threads);
         let memory = vec![("ids", ids)];
@@ -161,7 +163,7 @@ impl Sink for Hnsw {
         let row_bytes = of_row(input.dim, 4)
             + if codes { of_row(input.dim.next_multiple_of(64), 1) + 8 } else { 0 }
             + of_row(2 * self.m, 4)
-            + if input.ids_are_positions() { 0 } else { 8 };
+            + id_bytes;
         // Levels above 0 have one row in M each.
         let upper = rows / (self.m as u64 - 1).max(1) * (of_row(self.m, 4) + 8);
         let output_bytes =
@@ -174,7 +176,11 @@ impl Sink for Hnsw {
         if let Some(rows) = job.input.rows.exact() {
             file.reserve(VECTORS_OFFSET.saturating_add(size_bytes(rows, job.input.dim)?))?;
         }
-        let ids = (!job.input.ids_are_positions()).then(IdCollector::default);
+        let ids = match job.input.ids {
+            _ if job.input.ids_are_positions() => Ids::Positions,
+            IdSource::Text => Ids::Texts(TextIdSpool::beside(&self.path)?),
+            _ => Ids::Numbers(IdCollector::default()),
+        };
         Ok(Writer::Positional(Box::new(HnswFile {
             file,
             ids,
@@ -186,9 +192,17 @@ impl Sink for Hnsw {
     }
 }
 
+/// The ids of the rows that have come.
+enum Ids {
+    /// They are the places of the rows.
+    Positions,
+    Numbers(IdCollector),
+    Texts(TextIdSpool),
+}
+
 struct HnswFile {
     file: AtomicFile,
-    ids: Option<IdCollector>,
+    ids: Ids,
     job: SinkJob,
     params: Params,
     builder: &'static dyn GraphBuilder,
@@ -201,14 +215,19 @@ impl PositionalWriter for HnswFile {
             write_values(&self.file, VECTORS_OFFSET, position, batch)?;
         }
         match &self.ids {
-            Some(ids) => ids.put(position, batch),
-            None => Ok(()),
+            Ids::Positions => Ok(()),
+            Ids::Numbers(ids) => ids.put(position, batch),
+            Ids::Texts(ids) => ids.put(position, batch),
         }
     }
 
     fn finish(self: Box<Self>, finish: &Finish<'_>) -> Result<Finished, Failure> {
         let Self { file, ids, job, params, builder, codes } = *self;
-        let ids = ids.map(IdCollector::into_ids);
+        let (ids, texts) = match ids {
+            Ids::Positions => (None, None),
+            Ids::Numbers(ids) => (Some(ids.into_ids()), None),
+            Ids::Texts(ids) => (None, Some(ids.finish()?)),
+        };
         if let Some(ids) = &ids {
             refuse_duplicates(ids, &job.input)?;
         }
@@ -218,6 +237,9 @@ impl PositionalWriter for HnswFile {
             .num_threads(finish.threads)
             .build()
             .map_err(|e| Failure::failed(format!("cannot start {} threads: {e}", finish.threads)))?;
+        if let Some(texts) = &texts {
+            pool.install(|| refuse_same_texts(texts, &job.input))?;
+        }
         let watch = Watch { progress: finish.progress, cancel: finish.cancel };
         let build = |matrix: index::Matrix<'_>, early: &[u8]| {
             let start = Instant::now();
@@ -247,6 +269,7 @@ impl PositionalWriter for HnswFile {
                 vectors: Vectors::InPlace(matrix),
                 vector_checksums: Some(&vector_checksums),
                 ids: ids.as_deref(),
+                text_ids: texts.as_ref().map(|texts| texts as &dyn TextIdSource),
                 recipe: &job.recipe,
             };
             let mut out = Stoppable { file: file.file(), cancel: finish.cancel };
@@ -362,6 +385,19 @@ fn refuse_duplicates(ids: &[u64], input: &StreamInfo) -> Result<(), Failure> {
     };
     let mut rows = (input.first_row..).zip(ids).filter(|&(_, &id)| id == twice).map(|(row, _)| row);
     let (first, second) = (rows.next().unwrap_or_default(), rows.next().unwrap_or_default());
+    Err(same_id(&twice.to_string(), first, second, input))
+}
+
+/// As [`refuse_duplicates`], of texts.
+fn refuse_same_texts(ids: &SpooledTextIds, input: &StreamInfo) -> Result<(), Failure> {
+    let io = |e: io::Error| Failure::failed(format!("{}: {e}", input.source.display()));
+    let Some((first, second)) = index::same_text_ids(ids).map_err(io)? else { return Ok(()) };
+    let id = format!("\"{}\"", ids.text_id(first).map_err(io)?.escape_debug());
+    Err(same_id(&id, input.first_row + first as u64, input.first_row + second as u64, input))
+}
+
+/// Two rows have one id.
+fn same_id(id: &str, first: u64, second: u64, input: &StreamInfo) -> Failure {
     let place = |row| input.source.place(row).filter(|_| !input.drops_rows && input.ids_file.is_none());
     let at = match (place(first), place(second)) {
         (Some((one, first)), Some((other, second))) => {
@@ -369,11 +405,11 @@ fn refuse_duplicates(ids: &[u64], input: &StreamInfo) -> Result<(), Failure> {
         }
         _ => format!("at rows {first} and {second}{}", of_kept(input)),
     };
-    let found = format!("found id {twice} {at}");
+    let found = format!("found id {id} {at}");
     let file = input.ids_file.as_ref().map_or(input.source.display(), |file| file.display());
-    Err(Failure::failed(format!("{file}: expected another id for each row, {found}"))
+    Failure::failed(format!("{file}: expected another id for each row, {found}"))
         .with_code(Code::SameId)
-        .with_help("remove one of the rows, or leave the ids away to number the rows"))
+        .with_help("remove one of the rows, or leave the ids away to number the rows")
 }
 
 /// Does `other` on a thread of its own beside `work`, which may tell it that it is not wanted any more. The first error

@@ -1,5 +1,7 @@
 //! `query`: the nearest rows of an index for each row of a file.
 
+mod write;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -8,7 +10,6 @@ use index::file::Corrupt;
 use index::{Hit, Index};
 use rayon::prelude::*;
 use readers::FormatDescriptor;
-use readers::formats::npy_header;
 use serde::Serialize;
 
 use super::info::open_failure;
@@ -19,6 +20,10 @@ use crate::output::atomic::{check_not_input, check_target, write_file};
 use crate::output::diagnostics::{Verbosity, say};
 use crate::output::{stdout, units};
 use crate::pipeline::{is_stdio, threads_or_all};
+use write::Ids;
+
+/// The ef where neither a person nor the index says one.
+const EF: u32 = 100;
 
 /// Search an index: the nearest rows for every query in a file
 #[derive(Debug, clap::Args)]
@@ -43,9 +48,10 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     k: u32,
 
-    /// Search ef: candidates kept; higher finds more and takes longer. At least k
-    #[arg(short, long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
-    ef: u32,
+    /// Search ef: candidates kept; higher finds more and takes longer. At least k [default: the one that `eval --store-ef` has
+    /// written into the index, else 100]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    ef: Option<u32>,
 
     /// How to print the hits
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
@@ -69,9 +75,9 @@ enum Format {
     Table,
     /// One object a query: {"query":0,"ids":[...],"distances":[...]}
     Json,
-    /// query, rank, id and distance, with tabs
+    /// query, rank, id and distance, with tabs; in ids that are texts a tab is \t, and so are \n, \r and \\
     Tsv,
-    /// A structured array of shape (queries, k) with the fields `id` (u8) and `distance` (f4)
+    /// A structured array of shape (queries, k) with the fields `id` (u8, or U of the longest text) and `distance` (f4)
     Npy,
 }
 
@@ -132,6 +138,7 @@ fn search(args: &Args, stats: &mut Stats) -> Result<Report, Failure> {
         check_not_input(&args.output, &dataset.info().files)?;
     }
     let threads = threads_or_all(args.threads);
+    let ef = args.ef.or(index.header().default_ef).unwrap_or(EF).max(args.k);
     let queries = queries::read(&*dataset)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
@@ -139,21 +146,22 @@ fn search(args: &Args, stats: &mut Stats) -> Result<Report, Failure> {
         .map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))?;
     let start = Instant::now();
     let (hits, distances) = pool
-        .install(|| search_all(&index, &queries, args))
+        .install(|| search_all(&index, &queries, args.k, ef))
         .map_err(|e| Failure::failed(format!("{}: {e}", args.index.display())))?;
     let search_secs = start.elapsed().as_secs_f64();
+    let ids = Ids::of(&index, &args.index, &hits)?;
     let out = match args.format {
-        Format::Table => table(&hits),
-        Format::Json => json(&hits),
-        Format::Tsv => tsv(&hits),
-        Format::Npy => npy(&hits),
+        Format::Table => write::table(&hits, &ids),
+        Format::Json => write::json(&hits, &ids),
+        Format::Tsv => write::tsv(&hits, &ids),
+        Format::Npy => write::npy(&hits, &ids)?,
     };
-    write(&args.output, &out)?;
+    put(&args.output, &out)?;
     let count = hits.len() as f64;
     Ok(Report {
         queries: hits.len(),
         k: args.k,
-        ef_search: args.ef.max(args.k),
+        ef_search: ef,
         threads,
         open_secs,
         search_secs,
@@ -163,7 +171,7 @@ fn search(args: &Args, stats: &mut Stats) -> Result<Report, Failure> {
 }
 
 /// The hits of every query, in the order of the queries, and how many distances were computed for all of them.
-fn search_all(index: &Index, queries: &[f32], args: &Args) -> Result<(Vec<Vec<Hit>>, u64), Corrupt> {
+fn search_all(index: &Index, queries: &[f32], k: u32, ef: u32) -> Result<(Vec<Vec<Hit>>, u64), Corrupt> {
     /// Enough that a thread seldom asks for more, few enough that all threads end together.
     const CHUNK_ROWS: usize = 16;
     let chunks: Vec<(Vec<Vec<Hit>>, u64)> = queries
@@ -174,7 +182,7 @@ fn search_all(index: &Index, queries: &[f32], args: &Args) -> Result<(Vec<Vec<Hi
                 let before = searcher.distances_computed();
                 let hits: Result<_, Corrupt> = chunk
                     .chunks_exact(index.dim())
-                    .map(|query| searcher.search(query, args.k as usize, args.ef as usize))
+                    .map(|query| searcher.search(query, k as usize, ef as usize))
                     .collect();
                 Ok((hits?, searcher.distances_computed() - before))
             },
@@ -184,52 +192,9 @@ fn search_all(index: &Index, queries: &[f32], args: &Args) -> Result<(Vec<Vec<Hi
     Ok((chunks.into_iter().flat_map(|(hits, _)| hits).collect(), distances))
 }
 
-fn write(output: &Path, bytes: &[u8]) -> Result<(), Failure> {
+fn put(output: &Path, bytes: &[u8]) -> Result<(), Failure> {
     if is_stdio(output) {
         return stdout::write(bytes);
     }
     write_file(output, bytes)
-}
-
-fn table(hits: &[Vec<Hit>]) -> Vec<u8> {
-    lines("query  rank                    id  distance\n", hits, |query, rank, hit| {
-        format!("{query:>5}  {rank:>4}  {:>20}  {:.6}\n", hit.id, hit.distance)
-    })
-}
-
-fn tsv(hits: &[Vec<Hit>]) -> Vec<u8> {
-    lines("query\trank\tid\tdistance\n", hits, |query, rank, hit| {
-        format!("{query}\t{rank}\t{}\t{}\n", hit.id, hit.distance)
-    })
-}
-
-/// A heading, and a line for every hit: of its query counted from 0, and its rank counted from 1.
-fn lines(heading: &str, hits: &[Vec<Hit>], line: impl Fn(usize, usize, &Hit) -> String) -> Vec<u8> {
-    let mut out = heading.to_owned();
-    for (query, hits) in hits.iter().enumerate() {
-        out.extend((1..).zip(hits).map(|(rank, hit)| line(query, rank, hit)));
-    }
-    out.into_bytes()
-}
-
-fn json(hits: &[Vec<Hit>]) -> Vec<u8> {
-    let mut out = String::new();
-    for (query, hits) in hits.iter().enumerate() {
-        let ids: Vec<_> = hits.iter().map(|hit| hit.id).collect();
-        let distances: Vec<_> = hits.iter().map(|hit| hit.distance).collect();
-        out += &serde_json::json!({ "query": query, "ids": ids, "distances": distances }).to_string();
-        out.push('\n');
-    }
-    out.into_bytes()
-}
-
-fn npy(hits: &[Vec<Hit>]) -> Vec<u8> {
-    // Every query has as many hits: k, or all rows where those are fewer.
-    let width = hits.first().map_or(0, Vec::len);
-    let mut out = npy_header("[('id', '<u8'), ('distance', '<f4')]", &[hits.len() as u64, width as u64]);
-    for hit in hits.iter().flatten() {
-        out.extend_from_slice(&hit.id.to_le_bytes());
-        out.extend_from_slice(&hit.distance.to_le_bytes());
-    }
-    out
 }
