@@ -25,6 +25,7 @@ ROOT = HERE.parent
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="dev", help="profile of Cargo [default: dev]")
+    parser.add_argument("--from", dest="built", type=Path, help="take program and library from this folder instead of building them")
     parser.add_argument("--wheel", type=Path, help="test this wheel instead of building one")
     parser.add_argument("--peers", action="store_true", help="install hnswlib, faiss and usearch as well, for the tests of exports")
     parser.add_argument("--keep", action="store_true", help="keep the environment, to run tests by hand")
@@ -45,7 +46,8 @@ def main() -> int:
     wheel = args.wheel
     if wheel is None:
         run(sys.executable, HERE / "build_native.py", "--clean")
-        run(sys.executable, HERE / "build_native.py", "--profile", args.profile)
+        how = ["--from", args.built.absolute()] if args.built else ["--profile", args.profile]
+        run(sys.executable, HERE / "build_native.py", *how)
         run(*pip, "wheel", "--no-deps", "--wheel-dir", folder, HERE)
         (wheel,) = folder.glob("*.whl")
     extras = "test,progress,peers" if args.peers else "test,progress"

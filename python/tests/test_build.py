@@ -131,6 +131,7 @@ def test_an_empty_set_is_one() -> None:
         assert index.vectors.shape == (0, 5) and index.ids.shape == (0,)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not replace files that are mapped")
 def test_views_of_a_file_are_used_where_they_are(rows: np.ndarray, temp: Path, folder: Path) -> None:
     np.save("rows.npy", rows)
     rows.tofile("rows.f32")
@@ -152,6 +153,7 @@ def test_views_of_a_file_are_used_where_they_are(rows: np.ndarray, temp: Path, f
     assert (vectors_of("o.hnsw")[0] == 7).all()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not replace files that are mapped")
 def test_what_is_no_view_of_a_file_is_copied(rows: np.ndarray) -> None:
     np.save("rows.npy", rows)
     loaded = np.load("rows.npy", mmap_mode="r")

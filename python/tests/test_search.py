@@ -96,6 +96,7 @@ def test_queries_that_cannot_be(index: Index, rows: np.ndarray) -> None:
             index.search(*arguments)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not replace files that are mapped")
 def test_views_are_views_and_outlive_the_index(rows: np.ndarray) -> None:
     bulk_build_index(rows, "o.hnsw", ids=np.arange(1000)[::-1].copy())
     with Index.open("o.hnsw") as index:
