@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -30,6 +32,21 @@ def test_the_header_declares_what_is_called() -> None:
     for name, (_, arguments) in _library._FUNCTIONS.items():
         (declaration,) = re.findall(rf"\b{name}\(([^)]*)\)", header)
         assert len(declaration.split(",")) == len(arguments), name
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+@pytest.mark.parametrize("language", ["c", "c++"])
+def test_the_header_is_c(tmp_path: Path, language: str) -> None:
+    source = tmp_path / "use.c"
+    source.write_text('#include "sochdb_bulk_index.h"\nint main(void) { return sbi_abi_version() != SBI_ABI_VERSION; }\n')
+    command = ["cc", "-x", language, "-Wall", "-Wextra", "-Werror", "-I", ROOT / "index" / "capi", source]
+    program = tmp_path / "use"
+    library = _find.find_library()
+    if language == "c":
+        subprocess.run([*command, "-x", "none", library, "-o", program], check=True)
+        assert subprocess.run([program], env={"LD_LIBRARY_PATH": str(library.parent)}).returncode == 0
+    elif shutil.which("c++"):
+        subprocess.run([*command, "-fsyntax-only"], check=True)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads ELF files")

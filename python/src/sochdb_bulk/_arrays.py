@@ -41,9 +41,6 @@ class Source:
     dim: int
     #: The flags that name them.
     arguments: list[str]
-    #: Whether they are used where they are.
-    is_in_place: bool
-    pass_fds: list[int] = field(default_factory=list)
     #: What stands for the names of temporary files in messages.
     names: dict[str, str] = field(default_factory=dict)
 
@@ -165,11 +162,11 @@ def _of_arrow(value: Any) -> Any:
     return values.to_numpy(zero_copy_only=False).reshape(len(value), dim)
 
 
-def as_two_dimensional(embeddings: Any, what: str = "embeddings") -> NDArray[Any]:
-    """An array of numbers of shape (rows, dim), of whatever type they are, without a copy where that is possible."""
+def to_array(value: Any, what: str) -> NDArray[Any]:
+    """An array of whatever is one for numpy, without a copy where that is possible."""
     import numpy as np
 
-    value = _of_other_library(embeddings)
+    value = _of_other_library(value)
     try:
         array = np.asarray(value) if not isinstance(value, np.ndarray) else value
         if array.dtype == object and array.ndim == 1 and len(array):
@@ -178,6 +175,12 @@ def as_two_dimensional(embeddings: Any, what: str = "embeddings") -> NDArray[Any
         raise InputError(
             f"{what}: expected rows of one length, found others: {error}", hint="each row needs the same number of values"
         ) from error
+    return array
+
+
+def as_two_dimensional(value: Any, what: str = "embeddings") -> NDArray[Any]:
+    """An array of numbers of shape (rows, dim), of whatever type they are."""
+    array = to_array(value, what)
     if array.ndim != 2:
         raise InputError(
             f"Expected 2D array, got {array.ndim}D: {what} of shape {array.shape}",
@@ -316,14 +319,14 @@ def place_in_file(array: NDArray[Any]) -> tuple[str, int] | None:
 
 
 def staged(embeddings: Any, temp: TempFiles, what: str = "embeddings") -> Source:
-    """Vectors where the program can read them. A path is what it names; of an array see :func:`place_in_file`."""
+    """Vectors where the program can read them: in the file that they are a view of, or in a temporary one."""
     array = as_two_dimensional(embeddings, what)
     rows, dim = array.shape
     place = place_in_file(array)
     if place is not None:
         path, offset = place
         part = ["--offset", str(offset), "--count", str(rows)]
-        return Source(rows, dim, ["--input", path, *_raw(dim), *part], is_in_place=True)
+        return Source(rows, dim, ["--input", path, *_raw(dim), *part])
     temp.check_space(rows * dim * 4)
     file, path = temp.new("vectors.f32")
     converter = _Converter(array.dtype, what)
@@ -340,7 +343,7 @@ def staged(embeddings: Any, temp: TempFiles, what: str = "embeddings") -> Source
     converter.warn()
     # With the number of rows nothing is made of what the values may look like, such as the first bytes of a packed file.
     arguments = ["--input", path, *_raw(dim), "--count", str(rows)]
-    return Source(rows, dim, arguments, is_in_place=False, pass_fds=temp.pass_fds, names={path: what})
+    return Source(rows, dim, arguments, names={path: what})
 
 
 def _raw(dim: int) -> list[str]:
@@ -399,7 +402,6 @@ def staged_ids(ids: Any, source: Source, temp: TempFiles) -> list[str]:
     np.save(file, array)
     file.flush()
     source.names[path] = "ids"
-    source.pass_fds = temp.pass_fds
     return ["--ids", path]
 
 

@@ -29,12 +29,13 @@ class BulkBuildStats:
     """What a build did.
 
     Attributes:
-        vectors: Rows of the index.
+        vectors: Rows of the index; 0 if nothing was done, as ``if_exists="skip"`` says.
         dimension: Values a row.
         elapsed_secs: Seconds of the whole call, temporary files included.
         rate: Rows a second: ``vectors / elapsed_secs``.
         output_size_mb: Size of the index in MiB.
-        command: The command line that was run.
+        command: The command line that was run. A temporary file without a name is ``/proc/self/fd/N`` in it; ``cleanup_temp=False``
+            gives it one.
         details: Everything that ``sochdb-bulk build-index --stats json`` reports: times of the parts, builder, mean degree,
             reachable share, copies, digest and peak memory.
     """

@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Iterator, NamedTuple
 
-from ._arrays import PathLike, as_float32
+from ._arrays import PathLike, as_float32, to_array
 from ._build import _whole
 from ._errors import DimensionMismatch, InputError
 from ._library import Handle
@@ -194,11 +194,9 @@ class Index:
         k, ef, threads = int(_whole(k, "k")), int(_whole(ef, "ef")), int(_whole(threads, "threads"))
         if k == 0 or ef == 0:
             raise InputError(f"expected k and ef of at least 1, found k = {k} and ef = {ef}")
-        # Only an array is looked at for its dimensions: all others first have to become one.
-        if not isinstance(queries, np.ndarray) and not hasattr(queries, "ndim"):
-            queries = np.asarray(queries) if isinstance(queries, (list, tuple)) else queries
-        is_one = getattr(queries, "ndim", 2) == 1 and getattr(queries, "dtype", None) != object and _is_flat(queries)
-        rows = as_float32(queries[None, :] if is_one else queries, "queries")
+        array = to_array(queries, "queries")
+        is_one = array.ndim == 1
+        rows = as_float32(array[np.newaxis, :] if is_one else array, "queries")
         if rows.shape[1] != self._dim:
             raise DimensionMismatch(
                 f"Dimension mismatch: expected {self._dim}, got {rows.shape[1]}",
@@ -231,11 +229,6 @@ class Index:
         from ._export import to_usearch
 
         return to_usearch(self._opened().path)
-
-
-def _is_flat(queries: Any) -> bool:
-    """Whether something of one dimension is numbers, and no column of lists."""
-    return not type(queries).__module__.startswith(("pyarrow", "polars"))
 
 
 def bulk_query_index(
