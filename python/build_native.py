@@ -74,6 +74,17 @@ def cargo(profile: str, target: str | None, zig: str | None) -> Path:
     return built / (target or "") / ("debug" if profile == "dev" else profile)
 
 
+def strip(file: Path) -> None:
+    """Takes out what only a debugger needs, which is most of the file; names of functions stay, for reports of panics."""
+    tool = shutil.which("strip")
+    if tool is None:
+        return
+    done = subprocess.run([tool, "-S", str(file)], capture_output=True, text=True)
+    if done.returncode != 0:
+        # Of another architecture than the tool knows, perhaps: the file is as good, only larger.
+        print(f"{file.name}: not stripped: {done.stderr.strip()}")
+
+
 def put(files: list[Path], folder: Path) -> None:
     """Copies files into a folder of the package, in the place of older ones."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +93,7 @@ def put(files: list[Path], folder: Path) -> None:
         fresh = folder / (file.name + ".new")
         shutil.copyfile(file, fresh)
         fresh.chmod(0o755)
+        strip(fresh)
         os.replace(fresh, folder / file.name)
     print(f"{folder.relative_to(HERE)}: {', '.join(file.name for file in files)} ({platform_tag(files)})")
 
