@@ -242,7 +242,6 @@ fn files_that_are_there_stay() {
     dir.ok("guess a.npy a.npy");
     for (words, expected) in [
         ("guess -", "expected files, found standard input"),
-        ("guess a.hnsw", "expected a file of vectors, found an index"),
         ("guess a.npy --to nothing", "known sinks: arrow"),
         ("guess a.npy --vector-column x", "unknown field `vector_column`"),
     ] {

@@ -26,7 +26,10 @@ fn sources(folder: &str) -> Vec<(String, String)> {
 
 /// The program's own sources: all crates.
 fn all_sources() -> Vec<(String, String)> {
-    ["sochdb-bulk", "readers/src", "index/src", "index/capi/src"].into_iter().flat_map(sources).collect()
+    ["sochdb-bulk", "readers/src", "index/src", "index/capi/src", "exchange/src"]
+        .into_iter()
+        .flat_map(sources)
+        .collect()
 }
 
 /// The code of a line: what is behind `//` says nothing about dependencies.
@@ -64,11 +67,11 @@ fn readers_and_index_know_neither_each_other_nor_the_program() {
     let others = |folder: &str, words: &[&str]| {
         lines(&sources(folder), |_, line| words.iter().any(|word| has_word(line, word)))
     };
-    let of_readers = ["sochdb_bulk_index", "index::", "sochdb_bulk"];
+    let of_readers = ["sochdb_bulk_index", "index::", "exchange::", "sochdb_bulk"];
     let found = others("readers/src", &of_readers);
     assert_eq!(found, NONE);
     for folder in ["index/src", "index/capi/src"] {
-        assert_eq!(others(folder, &["sochdb_bulk_readers", "readers", "sochdb_bulk"]), NONE);
+        assert_eq!(others(folder, &["sochdb_bulk_readers", "readers", "exchange::", "sochdb_bulk"]), NONE);
     }
     assert_eq!(others("index/src", &["sochdb_bulk_index", "sbi_open"]), NONE);
     for (manifest, unwanted) in [
@@ -91,6 +94,7 @@ fn readers_and_index_know_neither_each_other_nor_the_program() {
 #[test]
 fn only_the_index_sink_and_the_commands_on_indexes_use_the_engine() {
     let allowed = [
+        "sochdb-bulk/sinks/foreign.rs",
         "sochdb-bulk/sinks/hnsw/mod.rs",
         "sochdb-bulk/sinks/hnsw/text_ids.rs",
         "sochdb-bulk/cli/query/mod.rs",
@@ -103,6 +107,7 @@ fn only_the_index_sink_and_the_commands_on_indexes_use_the_engine() {
         "sochdb-bulk/cli/eval/store.rs",
         "sochdb-bulk/cli/eval/truth.rs",
         "sochdb-bulk/cli/check.rs",
+        "sochdb-bulk/cli/foreign_info.rs",
         "sochdb-bulk/cli/info.rs",
         "sochdb-bulk/cli/run.rs",
     ];

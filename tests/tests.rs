@@ -11,6 +11,7 @@ mod columns;
 mod determinism;
 mod eval;
 mod examples;
+mod exchange;
 #[cfg(unix)]
 mod exec;
 mod guess;

@@ -66,23 +66,28 @@ impl Index {
     /// How many nodes of level 0 can be reached on it from where a search enters it, as in
     /// [`crate::file::Header::reachable_nodes`]: counted by walking to all of them.
     pub fn count_reachable_nodes(&self) -> u64 {
-        let Some(mut slot) = self.entry_point() else { return 0 };
-        for level in (1..=self.top_level()).rev() {
-            slot = self.layer(level).down.map_or(slot, |down| down[slot as usize]);
-        }
-        let layer = self.layer(0);
-        let mut is_reached = vec![false; layer.len()];
-        let mut queue = vec![slot];
-        is_reached[slot as usize] = true;
-        let mut count = 1;
-        while let Some(slot) = queue.pop() {
-            for &neighbour in layer.neighbours(slot) {
-                if !std::mem::replace(&mut is_reached[neighbour as usize], true) {
-                    count += 1;
-                    queue.push(neighbour);
-                }
+        count_reachable(self)
+    }
+}
+
+/// How many nodes of level 0 a walk reaches that begins where a search enters the level.
+pub(crate) fn count_reachable(graph: &impl GraphAccess) -> u64 {
+    let Some(mut slot) = graph.entry_point() else { return 0 };
+    for level in (1..=graph.top_level()).rev() {
+        slot = graph.layer(level).down.map_or(slot, |down| down[slot as usize]);
+    }
+    let layer = graph.layer(0);
+    let mut is_reached = vec![false; layer.len()];
+    let mut queue = vec![slot];
+    is_reached[slot as usize] = true;
+    let mut count = 1;
+    while let Some(slot) = queue.pop() {
+        for &neighbour in layer.neighbours(slot) {
+            if !std::mem::replace(&mut is_reached[neighbour as usize], true) {
+                count += 1;
+                queue.push(neighbour);
             }
         }
-        count
     }
+    count
 }

@@ -138,7 +138,7 @@ impl Index {
         Some(CodesView { bytes, left: &[], right, stride_bytes, used_bytes, products })
     }
 
-    fn copies(&self) -> CopiesView<'_> {
+    pub(crate) fn copies(&self) -> CopiesView<'_> {
         let all = self.sections.copies();
         if all.is_empty() {
             return CopiesView::default();
@@ -157,10 +157,6 @@ impl Index {
 
     /// The id of a row, counted from 0.
     pub(crate) fn id_of(&self, row: u32) -> u64 {
-        self.id(row)
-    }
-
-    fn id(&self, row: u32) -> u64 {
         self.sections.ids().map_or(u64::from(row), |ids| ids[row as usize])
     }
 }
@@ -297,7 +293,7 @@ impl Searcher<'_> {
         scorer.each(rows.map(|row| (row, row)), |distance, row| all.push(Candidate::new(distance, row)))?;
         all.sort_unstable();
         all.truncate(wanted);
-        Ok(all.into_iter().map(|c| Hit { id: index.id(c.node()), distance: c.distance() }).collect())
+        Ok(all.into_iter().map(|c| Hit { id: index.id_of(c.node()), distance: c.distance() }).collect())
     }
 
     /// The first `wanted` of the candidates with their copies.
@@ -316,7 +312,7 @@ impl Searcher<'_> {
         }
         rows.sort_unstable();
         rows.truncate(wanted);
-        let hit = |c: Candidate| Hit { id: self.index.id(c.node()), distance: c.distance() };
+        let hit = |c: Candidate| Hit { id: self.index.id_of(c.node()), distance: c.distance() };
         rows.into_iter().map(hit).collect()
     }
 }

@@ -41,6 +41,7 @@ mod distance;
 mod exact;
 pub mod file;
 mod graph;
+mod import;
 mod index;
 #[doc(hidden)]
 pub mod internals;
@@ -54,6 +55,7 @@ mod select;
 mod text_ids;
 mod vectors;
 mod visited;
+mod walk;
 
 pub use build::{
     AutoBuilder, BuildError, BuildInput, Built, GraphBuilder, InsertBuilder, MemoryPart, Monitor, Outcome,
@@ -63,6 +65,7 @@ pub use check::BlockCheck;
 pub use distance::{Distance, InstructionSet};
 pub use exact::{ExactSearch, exact};
 pub use graph::{Graph, MAX_ROWS};
+pub use import::{Dropped, ForeignGraph, ImportError, import};
 pub use index::{Hit, Index, SearchMemory, Searcher};
 pub use metric::Metric;
 pub use mmap::MappedMatrix;

@@ -179,6 +179,10 @@ impl Error {
     pub fn position(&self) -> Option<&Position> {
         self.position.as_ref()
     }
+    /// What the operating system said, if it was asked something.
+    pub fn io_error(&self) -> Option<&std::io::Error> {
+        self.source.as_ref()
+    }
 
     /// The way out, where there is one to name.
     pub fn help(&self) -> Option<&str> {

@@ -83,7 +83,10 @@ impl Source {
     }
 
     /// Another handle of the file.
-    pub(crate) fn try_clone(&self) -> Result<File, Error> {
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn handle(&self) -> Result<File, Error> {
         self.file.try_clone().map_err(|e| Error::io("open", e).in_file(&self.path))
     }
 

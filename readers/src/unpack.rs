@@ -76,7 +76,7 @@ impl Unpacked {
     pub(crate) fn file(path: &Path, limit: u64, stop: &dyn Fn() -> bool) -> Result<Option<Self>, Error> {
         let source = Source::open(path, Io::Read)?;
         let Some(packing) = Packing::of(&source.head(4)?) else { return Ok(None) };
-        let mut file = source.try_clone()?;
+        let mut file = source.handle()?;
         // Where reading at an offset moves the file's own position, the head did.
         file.rewind().map_err(|e| Error::io("read", e))?;
         let reader = BufReader::with_capacity(CHUNK_BYTES, file);

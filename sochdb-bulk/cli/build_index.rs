@@ -59,6 +59,11 @@ pub(super) struct Args {
           value_parser = ["auto", "i8", "none"])]
     codes: String,
 
+    /// Whose index to write: `native` is this program's, the others are what these libraries load
+    #[arg(long, value_name = "NAME", default_value = "native", help_heading = "Index",
+          value_parser = ["native", "hnswlib", "faiss", "usearch", "sochdb"])]
+    index_format: String,
+
     #[command(flatten)]
     run: RunArgs,
 }
@@ -78,5 +83,8 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     sink.insert("seed".to_owned(), i64::try_from(args.seed).unwrap_or(i64::MAX).into());
     sink.insert("builder".to_owned(), args.builder.into());
     sink.insert("codes".to_owned(), args.codes.into());
+    if args.index_format != "native" {
+        sink.insert("format".to_owned(), args.index_format.into());
+    }
     shared::execute(source, stages, sink, &args.run, verbosity)
 }

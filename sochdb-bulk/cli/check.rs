@@ -2,15 +2,19 @@
 
 use std::path::PathBuf;
 
+use exchange::{TakeError, Taken};
 use index::file::SectionKind;
 use index::{Index, Matrix};
 use rayon::prelude::*;
+use readers::{ErrorKind, Metric};
 use serde_json::json;
 
-use super::info::{DAMAGED, open_failure};
+use super::indexes::{MetricArg, dropped_links, open_index, take_failure};
+use super::info::DAMAGED;
 use super::shared::parse_threads;
+use crate::output::diagnostics::Verbosity;
 use crate::output::{stdout, units};
-use crate::pipeline::threads_or_all;
+use crate::pipeline::{Cancel, threads_or_all};
 use crate::{Code, Failure};
 
 /// Rows whose neighbours are looked for by --deep, how many, and with which ef.
@@ -38,6 +42,9 @@ pub(super) struct Args {
     #[arg(long)]
     deep: bool,
 
+    #[command(flatten)]
+    metric: MetricArg,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -60,14 +67,15 @@ impl Check {
     }
 }
 
-pub(super) fn execute(args: &Args) -> Result<(), Failure> {
-    let index = Index::open(&args.index).map_err(|e| open_failure(&args.index, &e))?;
+pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> {
+    let quiet = if args.json { Verbosity::Quiet } else { verbosity };
+    let taken = open_for(args, quiet)?;
     let threads = threads_or_all(args.threads);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
         .map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))?;
-    let checks = pool.install(|| all(&index, args.deep));
+    let checks = pool.install(|| all(&taken, args.deep));
     let failed: Vec<_> = checks.iter().filter(|check| !check.is_ok).map(|check| check.name).collect();
     if args.json {
         let list =
@@ -91,16 +99,45 @@ pub(super) fn execute(args: &Args) -> Result<(), Failure> {
     }
     let (count, names) = (failed.len(), failed.join(", "));
     let message = format!("{}: {count} of {} checks failed: {names}", args.index.display(), checks.len());
-    Err(Failure::failed(message).with_code(Code::Malformed).with_help(DAMAGED))
+    let help = match taken.origin {
+        Some(_) => {
+            "build it anew, with it as the input of `build-index`: its vectors are a source like any other"
+        }
+        None => DAMAGED,
+    };
+    Err(Failure::failed(message).with_code(Code::Malformed).with_help(help))
+}
+
+/// Opens the index. The graph of another library's can be looked at without its metric; its recall cannot.
+fn open_for(args: &Args, verbosity: Verbosity) -> Result<Taken, Failure> {
+    let cancel = Cancel::by_signals();
+    if args.deep || args.metric.metric.is_some() {
+        return open_index(&args.index, args.metric.metric, verbosity, &cancel);
+    }
+    match exchange::open(&args.index, None, &|| cancel.is_set()) {
+        Err(TakeError::Foreign(error)) if error.kind() == ErrorKind::Request => {
+            open_index(&args.index, Some(Metric::L2), verbosity, &cancel)
+        }
+        other => other.map_err(|error| take_failure(&args.index, error)),
+    }
 }
 
 /// All checks of an index that could be opened, which is the first of them.
-fn all(index: &Index, deep: bool) -> Vec<Check> {
+fn all(taken: &Taken, deep: bool) -> Vec<Check> {
+    let Taken { index, origin } = taken;
     let header = index.header();
     let sections = units::count(header.sections.len() as u64);
     let size = units::bytes(header.file_length_bytes);
     let opened = format!("{size}: header, {sections} sections, their checksums, the rules of the graph");
     let mut checks = vec![Check::new("file", true, opened)];
+    if let Some(origin) = origin {
+        let size = units::bytes(origin.info.size_bytes);
+        let what = format!("{size}: header, rows and lists of an index of {}", origin.info.library);
+        checks = vec![Check::new("file", true, what)];
+        let links = dropped_links(origin);
+        let what = links.clone().unwrap_or_else(|| "all lead to other rows of their level".to_owned());
+        checks.push(Check::new("links", links.is_none(), what));
+    }
     let mut is_whole = true;
     for blocks in index.check_blocks() {
         let count = units::count(blocks.blocks);
@@ -121,8 +158,12 @@ fn all(index: &Index, deep: bool) -> Vec<Check> {
     }
     let share = header.reachable_share() * 100.0;
     let nodes = units::count(header.levels[0].nodes);
-    checks.push(Check::new("reachable", true, format!("{share:.2} % of {nodes} nodes, as the header says")));
-    if deep {
+    let (is_found, how) = match origin {
+        None => (true, "as the header says"),
+        Some(_) => (header.reachable_nodes == header.levels[0].nodes, "by walking to them"),
+    };
+    checks.push(Check::new("reachable", is_found, format!("{share:.2} % of {nodes} nodes, {how}")));
+    if deep && origin.is_none() {
         let reached = index.count_reachable_nodes();
         let is_same = reached == header.reachable_nodes;
         let found = units::count(reached);

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use index::file::{Corrupt, Header, OpenError, SectionKind, read_header};
 use serde_json::{Value, json};
 
+use super::foreign_info;
 use crate::output::{stdout, units};
 use crate::{Code, Failure};
 
-/// Describe an index file: reads its header only
+/// Describe an index file, of this program or of hnswlib, faiss, usearch or SochDB
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -28,8 +29,15 @@ pub(super) struct Args {
     pipeline: bool,
 }
 
-pub(super) fn execute(args: Args) -> Result<(), Failure> {
-    let (header, recipe) = read_header(&args.index).map_err(|e| open_failure(&args.index, &e))?;
+pub(super) fn execute(args: &Args) -> Result<(), Failure> {
+    let (header, recipe) = match read_header(&args.index) {
+        Err(error @ OpenError::NotAnIndex) => match exchange::foreign_index(&args.index, &|| false)? {
+            Some(_) if args.pipeline => return Err(no_recipe(&args.index)),
+            Some(foreign) => return foreign_info::print(&args.index, &*foreign, args.json),
+            None => return Err(open_failure(&args.index, &error)),
+        },
+        other => other.map_err(|e| open_failure(&args.index, &e))?,
+    };
     if args.pipeline {
         stdout::write(recipe_of(&args.index, &recipe)?.as_bytes())
     } else if args.json {
@@ -41,12 +49,13 @@ pub(super) fn execute(args: Args) -> Result<(), Failure> {
 
 /// The recipe of an index as a pipeline.
 pub(super) fn recipe_of<'r>(path: &Path, recipe: &'r str) -> Result<&'r str, Failure> {
-    if recipe.is_empty() {
-        return Err(Failure::refused(format!("{}: it does not say which pipeline built it", path.display()))
-            .with_code(Code::Request)
-            .with_help("it was written by a library, or by a program that keeps no recipe"));
-    }
-    Ok(recipe)
+    if recipe.is_empty() { Err(no_recipe(path)) } else { Ok(recipe) }
+}
+
+fn no_recipe(path: &Path) -> Failure {
+    Failure::refused(format!("{}: it does not say which pipeline built it", path.display()))
+        .with_code(Code::Request)
+        .with_help("it was written by a library, or by a program that keeps no recipe")
 }
 
 /// What it means that an index cannot be opened.
@@ -77,16 +86,6 @@ pub(super) const DAMAGED: &str = "the file is damaged: copy it again, or build i
 pub(super) fn damaged(path: &Path, corrupt: &Corrupt) -> Failure {
     let failure = Failure::failed(format!("{}: {corrupt}", path.display()));
     failure.with_code(Code::Malformed).with_help(DAMAGED)
-}
-
-/// Fails if a file is an index where vectors are wanted.
-pub(super) fn refuse_index(path: &Path) -> Result<(), Failure> {
-    match read_header(path) {
-        // What cannot be read is for the readers to say.
-        Err(OpenError::Io(_) | OpenError::NotAnIndex) => Ok(()),
-        _ => Err(Failure::refused(format!("{}: expected a file of vectors, found an index", path.display()))
-            .with_help("an index is no source: name the file of vectors that it was built from")),
-    }
 }
 
 fn as_text(path: &Path, header: &Header, recipe: &str) -> String {

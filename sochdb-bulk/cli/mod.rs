@@ -6,8 +6,11 @@ mod convert;
 mod eval;
 mod exact;
 mod explain;
+mod export;
+mod foreign_info;
 mod generate;
 mod guess;
+mod indexes;
 mod info;
 mod inspect;
 mod looking;
@@ -75,6 +78,7 @@ Examples:
   sochdb-bulk eval --index index.hnsw --queries queries.npy
   sochdb-bulk info --index index.hnsw
   sochdb-bulk check index.hnsw
+  sochdb-bulk export index.hnsw --to faiss --output index.faiss
   sochdb-bulk convert --input embeddings.npy --output embeddings.f32 --to-format raw_f32
   sochdb-bulk inspect embeddings.npy
   sochdb-bulk preview embeddings.parquet
@@ -102,6 +106,7 @@ enum Command {
     Eval(eval::Args),
     Info(info::Args),
     Check(check::Args),
+    Export(export::Args),
     Inspect(inspect::Args),
     Preview(preview::Args),
     Verify(verify::Args),
@@ -143,8 +148,9 @@ pub fn main() -> ExitCode {
         Command::Query(args) => query::execute(args, verbosity),
         Command::Exact(args) => exact::execute(&args, verbosity),
         Command::Eval(args) => eval::execute(&args, verbosity),
-        Command::Info(args) => info::execute(args),
-        Command::Check(args) => check::execute(&args),
+        Command::Info(args) => info::execute(&args),
+        Command::Check(args) => check::execute(&args, verbosity),
+        Command::Export(args) => export::execute(&args, verbosity),
         Command::Inspect(args) => inspect::execute(&args, verbosity),
         Command::Preview(args) => preview::execute(&args, verbosity),
         Command::Verify(args) => verify::execute(&args, verbosity),

@@ -42,17 +42,7 @@ impl OutputArgs {
         let Some(file) = self.file() else { return Ok(true) };
         check_target(file)?;
         check_not_input(file, inputs)?;
-        let name = file.display();
-        match self.if_exists {
-            IfExists::Error if file.exists() => Err(Failure::refused(format!("{name}: exists already"))
-                .with_code(Code::Exists)
-                .with_help("write to another file, or replace it with --if-exists replace")),
-            IfExists::Skip if file.exists() => {
-                say(Verbosity::Normal, verbosity, &format!("{name}: exists already, nothing was done"));
-                Ok(false)
-            }
-            _ => Ok(true),
-        }
+        may_write(file, self.if_exists, verbosity)
     }
 
     /// The text as the file that it will be.
@@ -91,4 +81,22 @@ pub(super) fn value(value: &Value) -> String {
 /// Words for one line of a comment, in which TOML allows no control characters.
 pub(super) fn plain(words: &str) -> String {
     words.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+}
+
+/// Whether there is anything to do: not if the file is there already, and may stay.
+///
+/// # Errors
+/// If it must not be replaced.
+pub(super) fn may_write(file: &Path, if_exists: IfExists, verbosity: Verbosity) -> Result<bool, Failure> {
+    let name = file.display();
+    match if_exists {
+        IfExists::Error if file.exists() => Err(Failure::refused(format!("{name}: exists already"))
+            .with_code(Code::Exists)
+            .with_help("write to another file, or replace it with --if-exists replace")),
+        IfExists::Skip if file.exists() => {
+            say(Verbosity::Normal, verbosity, &format!("{name}: exists already, nothing was done"));
+            Ok(false)
+        }
+        _ => Ok(true),
+    }
 }

@@ -7,7 +7,6 @@ use readers::{Concat, Dataset, Error, FormatDescriptor, Input, OpenFormat, check
 use toml::Value;
 use toml::de::ValueDeserializer;
 
-use super::info::refuse_index;
 use super::queries::files_of;
 use super::shared::EXEC;
 use crate::Failure;
@@ -46,9 +45,6 @@ impl Request {
 
     /// One of the files, ready to be read from any place.
     pub(super) fn input(&self, path: &Path, cancel: &Cancel) -> Result<Input, Failure> {
-        if !is_stdio(path) {
-            refuse_index(path)?;
-        }
         let input = self.packed(path).unpacked_unless(&|| cancel.is_set());
         cancel.check()?;
         Ok(input?)

@@ -92,6 +92,14 @@ impl AtomicFile {
         &self.file
     }
 
+    /// How long it is.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(crate) fn len_bytes(&self) -> Result<u64, Failure> {
+        self.file.metadata().map(|metadata| metadata.len()).map_err(|e| self.failure(&e))
+    }
+
     /// Makes room for the whole file at once, so that a disk that is too small says so now and not at the end.
     ///
     /// # Errors

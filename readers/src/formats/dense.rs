@@ -251,7 +251,10 @@ impl Dataset for DenseDataset {
 }
 
 /// Refuses the dimension that was asked for where the file says another one.
-pub(super) fn check_asked_dim(asked: Option<usize>, dim: usize) -> Result<(), Error> {
+///
+/// # Errors
+/// [`crate::ErrorKind::Request`] with both.
+pub fn check_asked_dim(asked: Option<usize>, dim: usize) -> Result<(), Error> {
     match asked {
         Some(asked) if asked != dim => {
             Err(Error::request(format!("expected dimension {asked}, as asked for, found {dim}"))

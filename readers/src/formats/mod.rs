@@ -88,6 +88,7 @@ pub use self::parquet_dataset::{ParquetReading, RowCounts};
 #[cfg(any(feature = "arrow", feature = "parquet"))]
 pub use columns::{BytesType, ColumnOptions};
 pub use csv::Csv;
+pub use dense::check_asked_dim;
 #[cfg(feature = "arrow")]
 pub use exec::Exec;
 pub use fbin::{F16bin, Fbin, I8bin, Ibin, U8bin};

@@ -14,7 +14,8 @@ use index::Index;
 use readers::FormatDescriptor;
 
 use super::exact::{Base, nearest};
-use super::info::{damaged, open_failure};
+use super::indexes::{MetricArg, open_index};
+use super::info::damaged;
 use super::looking::monitoring;
 use super::queries::{self, Wanted};
 use super::shared::{parse_format, parse_threads};
@@ -90,6 +91,9 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "N", default_value = "1", value_parser = parse_threads)]
     threads: usize,
 
+    #[command(flatten)]
+    metric: MetricArg,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -132,7 +136,8 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
         check_plot(path)?;
     }
     let monitoring = monitoring(verbosity);
-    let index = Arc::new(Index::open(&args.index).map_err(|e| open_failure(&args.index, &e))?);
+    let taken = open_index(&args.index, args.metric.metric, verbosity, &monitoring.cancel)?;
+    let index = Arc::new(taken.index);
     let base = Base::Index(Arc::clone(&index), args.index.clone());
     let index = &*index;
     let others = format!("{} was built from vectors", args.index.display());

@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::ValueEnum;
-use index::Index;
 use readers::{FormatDescriptor, Metric};
 
-use super::info::open_failure;
+use super::indexes::open_index;
 use super::looking::monitoring;
 use super::queries::{self, Wanted, stdin_twice};
 use super::shared::{parse_format, parse_metric, parse_threads};
@@ -62,8 +61,8 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     k: u32,
 
-    /// Metric: cosine, l2 (squared Euclidean) or ip; else the one that the base file records, else cosine
-    #[arg(long, value_name = "METRIC", value_parser = parse_metric, conflicts_with = "index")]
+    /// Metric: cosine, l2 (squared Euclidean) or ip; else the one that the base file or index records, else cosine
+    #[arg(long, value_name = "METRIC", value_parser = parse_metric)]
     metric: Option<Metric>,
 
     /// Where to write the numbers of the rows, nearest first, equal distances by number; `-` is standard output
@@ -127,7 +126,7 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
     let format = Format::of(args)?;
     let outputs = outputs(args, format)?;
     let monitoring = monitoring(verbosity);
-    let base = open_base(args, &monitoring.cancel)?;
+    let base = open_base(args, verbosity, &monitoring.cancel)?;
     let others = format!("{} has vectors", base.name().display());
     let wanted = Wanted { format: args.query_format, dim: base.dim(), others: &others };
     let dataset = queries::open(queries::files_of(&args.query)?, wanted)?;
@@ -174,12 +173,12 @@ fn outputs(args: &Args, format: Format) -> Result<Vec<&Path>, Failure> {
     Ok(outputs)
 }
 
-fn open_base(args: &Args, cancel: &Cancel) -> Result<Base, Failure> {
+fn open_base(args: &Args, verbosity: Verbosity, cancel: &Cancel) -> Result<Base, Failure> {
     if args.base.iter().chain(&args.query).filter(|path| is_stdio(path)).count() > 1 {
         return Err(stdin_twice());
     }
     if let Some(path) = &args.index {
-        let index = Index::open(path).map_err(|e| open_failure(path, &e))?;
+        let index = open_index(path, args.metric, verbosity, cancel)?.index;
         return Ok(Base::Index(Arc::new(index), path.clone()));
     }
     let request = Request {

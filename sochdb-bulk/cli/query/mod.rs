@@ -12,14 +12,14 @@ use rayon::prelude::*;
 use readers::FormatDescriptor;
 use serde::Serialize;
 
-use super::info::open_failure;
+use super::indexes::{MetricArg, open_index};
 use super::queries::{self, Wanted};
 use super::shared::{Stats, StatsFlag, parse_format, parse_threads};
 use crate::Failure;
 use crate::output::atomic::{check_not_input, check_target, write_file};
 use crate::output::diagnostics::{Verbosity, say};
 use crate::output::{stdout, units};
-use crate::pipeline::{is_stdio, threads_or_all};
+use crate::pipeline::{Cancel, is_stdio, threads_or_all};
 use write::Ids;
 
 /// The ef where neither a person nor the index says one.
@@ -66,6 +66,9 @@ pub(super) struct Args {
     threads: usize,
 
     #[command(flatten)]
+    metric: MetricArg,
+
+    #[command(flatten)]
     stats: StatsFlag,
 }
 
@@ -100,7 +103,7 @@ struct Report {
 
 pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     let mut stats = Stats::new(&args.stats)?;
-    let outcome = search(&args, &mut stats);
+    let outcome = search(&args, &mut stats, verbosity);
     let report = stats.write(outcome)?;
     let line = format!(
         "{} queries, k {}, ef {}, in {}",
@@ -114,7 +117,7 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rates and means, of less than 2^53 things")]
-fn search(args: &Args, stats: &mut Stats) -> Result<Report, Failure> {
+fn search(args: &Args, stats: &mut Stats, verbosity: Verbosity) -> Result<Report, Failure> {
     let on_stdout = is_stdio(&args.output).then_some("hits");
     let query_files = queries::files_of(&args.query)?;
     let mut files = query_files.clone();
@@ -128,7 +131,7 @@ fn search(args: &Args, stats: &mut Stats) -> Result<Report, Failure> {
         check_not_input(&args.output, query_files.iter().chain([&args.index]))?;
     }
     let start = Instant::now();
-    let index = Index::open(&args.index).map_err(|e| open_failure(&args.index, &e))?;
+    let index = open_index(&args.index, args.metric.metric, verbosity, &Cancel::by_signals())?.index;
     let open_secs = start.elapsed().as_secs_f64();
     let others = format!("{} was built from vectors", args.index.display());
     let wanted = Wanted { format: args.query_format, dim: index.dim(), others: &others };

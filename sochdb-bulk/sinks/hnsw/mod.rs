@@ -2,12 +2,12 @@
 
 mod text_ids;
 
-use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use exchange::Library;
 use index::file::{Contents, VECTORS_OFFSET, VectorChecksums, Vectors};
 use index::{
     AutoBuilder, BuildError, Built, GraphBuilder, InsertBuilder, MappedMatrix, Monitor, Params,
@@ -17,10 +17,11 @@ use readers::{Batch, Matrix, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::foreign::{Stoppable, write_for};
 use super::rows::{IdCollector, size_bytes, write_values};
 use super::stream::refuse_zst;
 use super::{Finish, Finished, PositionalWriter, Sink, SinkJob, SinkPlan, Writer};
-use crate::output::atomic::{AtomicFile, PORTION_BYTES};
+use crate::output::atomic::AtomicFile;
 use crate::output::progress::Progress;
 use crate::pipeline::{Cancel, IdSource, OutputReport, RecallCheck, StreamInfo};
 use crate::{Code, Failure};
@@ -55,6 +56,35 @@ pub struct Hnsw {
     /// goes by them and then ranks by the vectors), none, or auto: i8 unless a sample shows that they would lead astray.
     #[serde(default)]
     codes: Codes,
+    /// Whose index it is: native (this program's), hnswlib, faiss, usearch or sochdb. Those of others have no codes, and keep no
+    /// recipe.
+    #[serde(default)]
+    format: IndexFormat,
+}
+
+/// Whose index is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum IndexFormat {
+    #[default]
+    Native,
+    Hnswlib,
+    Faiss,
+    Usearch,
+    Sochdb,
+}
+
+impl IndexFormat {
+    /// The library, unless it is this program.
+    fn library(self) -> Option<&'static Library> {
+        match self {
+            Self::Native => None,
+            Self::Hnswlib => Library::called("hnswlib"),
+            Self::Faiss => Library::called("faiss"),
+            Self::Usearch => Library::called("usearch"),
+            Self::Sochdb => Library::called("sochdb"),
+        }
+    }
 }
 
 /// Codes of vectors.
@@ -142,6 +172,27 @@ impl Sink for Hnsw {
             .with_help("name a file"));
         }
         refuse_zst(&self.path, "an index", "leave .zst away")?;
+        if let Some(library) = self.format.library() {
+            if self.codes == Codes::I8 {
+                let message = format!("codes = \"i8\": an index of {} has no codes", library.name);
+                return Err(Failure::refused(message)
+                    .with_code(Code::Conflict)
+                    .with_help("leave codes away"));
+            }
+            self.codes = Codes::None;
+        }
+        if let Some(library) = self.format.library()
+            && input.ids == IdSource::Text
+        {
+            let message = format!(
+                "the ids of an index of {} are numbers, and those of the source are texts",
+                library.name
+            );
+            return Err(Failure::refused(message).with_code(Code::Ids).with_help(
+                "name a column of integers with --id-column (`id_column` in [source]), give a file of numbers with --ids, or \
+                 count the rows: a `[[stage]]` of `type = \"ids\"` in a pipeline",
+            ));
+        }
         let rows = input.rows.exact().unwrap_or_default();
         if rows > index::MAX_ROWS as u64 {
             let message = format!("expected at most {} rows for one index, found {rows}", index::MAX_ROWS);
@@ -188,6 +239,7 @@ impl Sink for Hnsw {
             params: self.params(),
             builder: self.builder(),
             codes: self.codes,
+            library: self.format.library(),
         })))
     }
 }
@@ -207,6 +259,8 @@ struct HnswFile {
     params: Params,
     builder: &'static dyn GraphBuilder,
     codes: Codes,
+    /// For whom the index is written when it is built, if not for this program. The file is only on the way then.
+    library: Option<&'static Library>,
 }
 
 impl PositionalWriter for HnswFile {
@@ -222,7 +276,7 @@ impl PositionalWriter for HnswFile {
     }
 
     fn finish(self: Box<Self>, finish: &Finish<'_>) -> Result<Finished, Failure> {
-        let Self { file, ids, job, params, builder, codes } = *self;
+        let Self { file, ids, job, params, builder, codes, library } = *self;
         let (ids, texts) = match ids {
             Ids::Positions => (None, None),
             Ids::Numbers(ids) => (Some(ids.into_ids()), None),
@@ -230,6 +284,9 @@ impl PositionalWriter for HnswFile {
         };
         if let Some(ids) = &ids {
             refuse_duplicates(ids, &job.input)?;
+            if let Some(library) = library {
+                library.check_ids(ids)?;
+            }
         }
         let rows = usize::try_from(finish.rows)
             .map_err(|_| Failure::failed("there are more rows than memory has addresses"))?;
@@ -247,7 +304,11 @@ impl PositionalWriter for HnswFile {
             let (vector_checksums, built) = beside(
                 |is_abandoned| {
                     let stop = || is_abandoned.load(Ordering::Relaxed) || finish.cancel.is_set();
-                    file.write_early(early, VECTORS_OFFSET, stop)?;
+                    match library {
+                        None => file.write_early(early, VECTORS_OFFSET, stop)?,
+                        Some(_) if early.is_empty() => {}
+                        Some(_) => file.write_all_at(early, VECTORS_OFFSET)?,
+                    }
                     Ok(VectorChecksums::of(matrix))
                 },
                 || {
@@ -295,11 +356,30 @@ impl PositionalWriter for HnswFile {
                 build(mapped.matrix(), &[])
             }
         }?;
-        let mut output = OutputReport::new(file.target(), "hnsw", header.file_length_bytes);
+        let (file, bytes) = match library {
+            None => (file, header.file_length_bytes),
+            Some(library) => {
+                finish.progress.begin("writing", None);
+                let file = pool.install(|| translate(&file, library, finish.cancel))?;
+                let bytes = file.len_bytes()?;
+                (file, bytes)
+            }
+        };
+        let mut output = OutputReport::new(file.target(), "hnsw", bytes);
         output.details = details(&params, &built, &header);
         output.details.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
         Ok(Finished { files: vec![file], outputs: vec![output] })
     }
+}
+
+/// The index that is in a file, for another library, in a new file for the same output.
+fn translate(file: &AtomicFile, library: &Library, cancel: &Cancel) -> Result<AtomicFile, Failure> {
+    let again = file.file().try_clone().map_err(|e| file.failure(&e))?;
+    let name = file.target().display();
+    let index = index::Index::of_file(again).map_err(|e| Failure::failed(format!("{name}: {e}")))?;
+    let out = AtomicFile::create(file.target())?;
+    write_for(library, &index, exchange::Ids::Own, &out, cancel)?;
+    Ok(out)
 }
 
 /// Fails unless the index that was written has the recall that it must have.
@@ -426,31 +506,6 @@ fn beside<T: Send, U>(
         let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         done.and_then(|done| Ok((other?, done)))
     })
-}
-
-/// A file whose writing ends with an error when it is time to stop.
-struct Stoppable<'a> {
-    file: &'a File,
-    cancel: &'a Cancel,
-}
-
-impl Write for Stoppable<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.cancel.is_set() {
-            return Err(io::Error::other("stopped"));
-        }
-        self.file.write(&bytes[..bytes.len().min(PORTION_BYTES)])
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Seek for Stoppable<'_> {
-    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        self.file.seek(position)
-    }
 }
 
 /// Tells the index engine's progress to the person, and the person's Ctrl-C to the engine.

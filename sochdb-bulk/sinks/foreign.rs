@@ -1,0 +1,56 @@
+//! Writing an index for another library.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+
+use exchange::{Ids, Library, Whole};
+use index::Index;
+
+use crate::Failure;
+use crate::output::atomic::{AtomicFile, PORTION_BYTES};
+use crate::pipeline::Cancel;
+
+/// Writes an index for a library into a new file, on the current rayon pool.
+///
+/// # Errors
+/// Ids that the library cannot hold; a damaged index; what the operating system says; Ctrl-C.
+pub(crate) fn write_for(
+    library: &Library,
+    index: &Index,
+    ids: Ids,
+    file: &AtomicFile,
+    cancel: &Cancel,
+) -> Result<(), Failure> {
+    let whole = Whole::new(index, ids);
+    let mut out = BufWriter::with_capacity(PORTION_BYTES, Stoppable { file: file.file(), cancel });
+    library.write(&whole, &mut out).map_err(|error| match error.io_error() {
+        Some(io) => cancel.check().err().unwrap_or_else(|| file.failure(io)),
+        None => error.into(),
+    })?;
+    out.flush().map_err(|e| cancel.check().err().unwrap_or_else(|| file.failure(&e)))
+}
+
+/// A file whose writing ends with an error when it is time to stop.
+pub(super) struct Stoppable<'a> {
+    pub(super) file: &'a File,
+    pub(super) cancel: &'a Cancel,
+}
+
+impl Write for Stoppable<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.cancel.is_set() {
+            return Err(io::Error::other("stopped"));
+        }
+        self.file.write(&bytes[..bytes.len().min(PORTION_BYTES)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for Stoppable<'_> {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.file.seek(position)
+    }
+}
