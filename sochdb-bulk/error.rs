@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -29,6 +29,8 @@ pub struct Failure {
     code: Code,
     message: String,
     help: Option<String>,
+    /// The file that is meant, where it is one.
+    path: Option<PathBuf>,
     place: Option<Box<Place>>,
     /// What else has to do with it: the other of two places that disagree.
     labels: Vec<Label>,
@@ -69,7 +71,16 @@ struct Label {
 impl Failure {
     fn new(kind: Kind, code: Code, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind, code, message, help: None, place: None, labels: Vec::new(), others: Vec::new() }
+        Self {
+            kind,
+            code,
+            message,
+            help: None,
+            path: None,
+            place: None,
+            labels: Vec::new(),
+            others: Vec::new(),
+        }
     }
 
     /// Nothing was written, because the request cannot be fulfilled.
@@ -84,7 +95,7 @@ impl Failure {
 
     /// The operating system refused `action` on `path`.
     pub fn io(action: &str, path: &Path, error: &std::io::Error) -> Self {
-        Self::failed(format!("{}: cannot {action}: {error}", path.display())).with_code(Code::Io)
+        Self::failed(format!("{}: cannot {action}: {error}", path.display())).with_code(Code::Io).about(path)
     }
 
     /// A signal said so.
@@ -144,6 +155,13 @@ impl Failure {
     #[must_use]
     pub(crate) fn with_message(mut self, message: String) -> Self {
         self.message = message;
+        self
+    }
+
+    /// Says which file it is about.
+    #[must_use]
+    pub(crate) fn about(mut self, path: &Path) -> Self {
+        self.path = Some(path.to_path_buf());
         self
     }
 
@@ -247,6 +265,7 @@ impl Failure {
             "code": self.code.number(),
             "message": self.message,
             "help": self.help,
+            "path": self.path.as_deref().map(Path::to_string_lossy),
             "place": self.place.as_deref().map(place),
             "labels": (self.labels.iter())
                 .map(|label| json!({ "place": place(&label.place), "note": label.note }))
@@ -297,6 +316,7 @@ impl From<readers::Error> for Failure {
             _ => Code::Request,
         };
         let mut failure = Self::new(kind, code, error.to_string());
+        failure.path = error.file().map(Path::to_path_buf);
         let usual = match (error.topic(), error.kind()) {
             (Some(readers::Topic::NoFile), _) => Some(NO_FILE),
             (_, readers::ErrorKind::Malformed) => Some(DAMAGED),

@@ -3,6 +3,7 @@
 mod build;
 mod convert;
 mod ids;
+mod part;
 mod pipelines;
 mod query;
 mod statistics;

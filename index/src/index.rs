@@ -102,7 +102,18 @@ impl Index {
 
     /// Something to search with. It keeps memory that one search after the other uses, so make one a thread.
     pub fn searcher(&self) -> Searcher<'_> {
-        Searcher { index: self, scratch: Scratch::default(), nearest: Vec::new(), walks_by_codes: true }
+        self.searcher_with(SearchMemory::default())
+    }
+
+    /// As [`Index::searcher`], with the memory of one that is done: of this index or another.
+    pub fn searcher_with(&self, memory: SearchMemory) -> Searcher<'_> {
+        let SearchMemory { scratch, nearest } = memory;
+        Searcher { index: self, scratch, nearest, walks_by_codes: true }
+    }
+
+    /// The pipeline that built it, as TOML; empty where the file does not say.
+    pub fn recipe(&self) -> &str {
+        self.sections.recipe()
     }
 
     /// Searches for each row of `queries` on the current rayon pool; as [`Searcher::search`], in the order of the
@@ -229,6 +240,13 @@ impl GraphAccess for Index {
     }
 }
 
+/// The memory of a [`Searcher`], for the next one.
+#[derive(Debug, Default)]
+pub struct SearchMemory {
+    scratch: Scratch,
+    nearest: Vec<Candidate>,
+}
+
 /// Searches one index, reusing its memory.
 #[derive(Debug)]
 pub struct Searcher<'a> {
@@ -334,6 +352,12 @@ impl Searcher<'_> {
         scratch.distances += nearest.len() as u64;
         nearest.sort_unstable();
         Ok(())
+    }
+
+    /// Ends it, and keeps its memory for another.
+    pub fn into_memory(mut self) -> SearchMemory {
+        self.scratch.distances = 0;
+        SearchMemory { scratch: self.scratch, nearest: self.nearest }
     }
 
     /// Distances computed by the searches of this searcher so far.

@@ -67,7 +67,7 @@ pub use distance::{Distance, InstructionSet};
 pub use exact::{ExactSearch, exact};
 pub use graph::{Graph, MAX_ROWS};
 pub use import::{Dropped, ForeignGraph, ImportError, import};
-pub use index::{Hit, Index, Searcher};
+pub use index::{Hit, Index, SearchMemory, Searcher};
 pub use metric::Metric;
 pub use mmap::MappedMatrix;
 pub use params::{InvalidParams, Params};

@@ -56,6 +56,12 @@ impl<'a> TextIds<'a> {
         Self { offsets, texts }
     }
 
+    /// Where each begins among the texts, and where the last ends; and the texts, one behind the other, in UTF-8. In the
+    /// file's map.
+    pub fn parts(&self) -> (&'a [u64], &'a [u8]) {
+        (self.offsets, self.texts)
+    }
+
     /// How many there are: one a row.
     pub fn len(&self) -> usize {
         self.offsets.len().saturating_sub(1)

@@ -173,6 +173,12 @@ pub trait Format: DeserializeOwned + JsonSchema + fmt::Debug + Send + Sync + 'st
         ))
     }
 
+    /// Whether the options say where in a file the rows are. What the file begins with then belongs to somebody else: it is
+    /// not unpacked, and not compared with other formats.
+    fn is_part(&self) -> bool {
+        false
+    }
+
     /// The program that makes the bytes, for a format that is one: [`Format::open`] is given them then. Whoever opens the
     /// format asks the person first whether it may be run.
     fn program(&self) -> Option<Program> {
@@ -194,6 +200,9 @@ pub trait OpenFormat: fmt::Debug + Send + Sync {
     /// As [`Format::open_columns`]; the file is always named.
     fn open_columns(&self, input: &Input) -> Result<Box<dyn Dataset>, Error>;
 
+    /// As [`Format::is_part`].
+    fn is_part(&self) -> bool;
+
     /// As [`Format::program`].
     fn program(&self) -> Option<Program>;
 }
@@ -205,6 +214,10 @@ impl<T: Format> OpenFormat for T {
 
     fn open_columns(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
         Format::open_columns(self, input).map_err(|error| error.in_file(&input.path))
+    }
+
+    fn is_part(&self) -> bool {
+        Format::is_part(self)
     }
 
     fn program(&self) -> Option<Program> {

@@ -68,7 +68,7 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
         OpenError::Source { .. } => Code::Changed,
         _ => Code::Malformed,
     };
-    let failure = Failure::failed(format!("{}: {error}", path.display())).with_code(code);
+    let failure = Failure::failed(format!("{}: {error}", path.display())).with_code(code).about(path);
     match error {
         OpenError::Io(error) if error.raw_os_error().is_none() => failure.with_help("name an index file"),
         OpenError::Io(_) => failure.with_help("check its name and who may read it"),

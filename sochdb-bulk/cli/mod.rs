@@ -39,7 +39,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::output::diagnostics::{self, Colour, ErrorFormat, Verbosity};
 use crate::output::stdout;
-use crate::pipeline::survive_file_size_limit;
+use crate::pipeline::{end_with_stdin, survive_file_size_limit};
 use crate::{Code, Failure, Kind, sinks, stages};
 
 /// Embeddings in files to searchable HNSW indexes.
@@ -68,6 +68,10 @@ struct Cli {
     /// Colours of messages; auto is on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, hide_default_value = true)]
     color: Colour,
+
+    /// End as by SIGTERM when standard input does: whoever has started the program, and holds the other end, is gone
+    #[arg(long, global = true, hide = true)]
+    end_with_stdin: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -122,6 +126,9 @@ enum Command {
 /// Parses the command line, does what it says, and reports a failure. The `main` of every program that is this one with
 /// more plugins.
 pub fn main() -> ExitCode {
+    if std::env::args_os().skip(1).eq(["--capabilities"]) {
+        return capabilities();
+    }
     let parsed = Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -139,6 +146,9 @@ pub fn main() -> ExitCode {
     }
     #[cfg(unix)]
     truncated::tell(cli.error_format, cli.color);
+    if cli.end_with_stdin {
+        end_with_stdin();
+    }
     let done = check_registries().and_then(|()| match cli.command {
         Command::BuildIndex(args) => build_index::execute(args, verbosity),
         Command::Convert(args) => convert::execute(args, verbosity),
@@ -169,6 +179,24 @@ pub fn main() -> ExitCode {
             diagnostics::failure(&failure, cli.error_format, cli.color);
             ExitCode::from(failure.exit_code())
         }
+    }
+}
+
+/// Says which program this is, for one that has found it somewhere and is to call it: others have its name, too.
+fn capabilities() -> ExitCode {
+    let formats: Vec<_> = readers::formats().iter().map(|plugin| plugin.name).collect();
+    let commands: Vec<_> =
+        Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let line = serde_json::json!({
+        "schema": 1,
+        "program": env!("CARGO_PKG_NAME"),
+        "version": env!("CARGO_PKG_VERSION"),
+        "commands": commands,
+        "formats": formats,
+    });
+    match stdout::line(&line.to_string()) {
+        Err(failure) if failure.kind() != Kind::Unheard => ExitCode::from(failure.exit_code()),
+        _ => ExitCode::SUCCESS,
     }
 }
 

@@ -49,12 +49,16 @@ pub(super) struct Overrides {
     /// value is TOML, or else text as it is; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+
+    /// The folder in which the paths of the pipeline begin, in the place of that of its file
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
 }
 
 impl Overrides {
     /// Whether nothing is to be changed.
     pub(super) fn is_empty(&self) -> bool {
-        self.set.is_empty()
+        self.set.is_empty() && self.folder.is_none()
     }
 }
 
@@ -110,5 +114,10 @@ pub(super) fn read(path: &Path, overrides: &Overrides) -> Result<Text, Failure> 
             .with_help("name the TOML file; the vectors are named inside it")
     })?;
     let text = if is_stdio(path) { Text::of_standard_input(text) } else { Text::of_file(path, text) };
+    // The current folder is no part of a path, as where nobody names it.
+    let here = Path::new("");
+    let folder =
+        overrides.folder.as_deref().map(|folder| if folder == Path::new(".") { here } else { folder });
+    let text = folder.into_iter().fold(text, Text::in_folder);
     text.with_overrides(&overrides.set)
 }

@@ -72,6 +72,14 @@ pub(super) struct SourceArgs {
     #[arg(long, value_name = "N")]
     pub(super) limit: Option<u64>,
 
+    /// The byte at which bare f32 values begin, in a file that has something else before them
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    offset: Option<u64>,
+
+    /// How many rows of bare f32 there are, in a file that has something else behind them
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    count: Option<u64>,
+
     /// How the bytes come in: mapped where that is possible, or read
     #[arg(long, value_name = "WAY", value_parser = parse_io, default_value = "auto", hide_default_value = true)]
     io: Io,
@@ -248,6 +256,11 @@ pub(super) fn source_of(
     }
     if let Some(limit) = input.limit {
         source.insert("limit".to_owned(), i64::try_from(limit).unwrap_or(i64::MAX).into());
+    }
+    // The ranges of the flags are those of TOML's integers.
+    let part = [("offset_bytes", input.offset), ("count_rows", input.count)];
+    for (key, value) in part.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+        source.insert(key.to_owned(), i64::try_from(value).unwrap_or(i64::MAX).into());
     }
     match input.io {
         Io::Auto => None,

@@ -58,7 +58,10 @@ impl AtomicFile {
         if fs::symlink_metadata(&name).is_ok_and(|metadata| !metadata.is_file()) {
             let message =
                 format!("{}: expected a file of an earlier run, found something else", name.display());
-            return Err(Failure::refused(message).with_code(Code::Target).with_help("remove it"));
+            return Err(Failure::refused(message)
+                .with_code(Code::Target)
+                .about(&name)
+                .with_help("remove it"));
         }
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&name);
         let file = file.map_err(|e| Failure::io("open", &name, &e))?;
@@ -246,7 +249,7 @@ pub(crate) fn check_not_input<'a>(
         if same_file::is_same_file(output, input).unwrap_or(false) {
             let other = if input == output { String::new() } else { format!(" ({})", input.display()) };
             let message = format!("{}: the output is an input{other}", output.display());
-            let refused = Failure::refused(message).with_code(Code::OverInput);
+            let refused = Failure::refused(message).with_code(Code::OverInput).about(output);
             return Err(refused.with_help("write to another file"));
         }
     }
@@ -257,7 +260,7 @@ pub(crate) fn check_not_input<'a>(
 pub(crate) fn check_target(target: &Path) -> Result<(), Failure> {
     let refuse = |what: &str, help: &str| {
         let message = format!("{}: {what}", target.display());
-        Err(Failure::refused(message).with_code(Code::Target).with_help(help))
+        Err(Failure::refused(message).with_code(Code::Target).about(target).with_help(help))
     };
     let ends_in_folder =
         target.as_os_str().as_encoded_bytes().last().is_some_and(|&b| std::path::is_separator(b.into()));

@@ -13,6 +13,17 @@ pub(crate) fn survive_file_size_limit() {
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
 }
 
+/// Ends the process as SIGTERM would when standard input ends: for a program that has started this one through a pipe,
+/// and whose end, of whatever kind, is the end of the pipe.
+pub(crate) fn end_with_stdin() {
+    // A thread that waits for ever is no reason for a process to stay.
+    std::thread::spawn(|| {
+        // What is written to it means nothing; that it cannot be read is its end.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = signal_hook::low_level::raise(SIGTERM);
+    });
+}
+
 /// Whether the run should stop. Clones share the answer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cancel {

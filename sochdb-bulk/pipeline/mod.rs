@@ -35,7 +35,7 @@ mod suggest;
 mod text;
 mod wrong_value;
 
-pub(crate) use cancel::{Cancel, survive_file_size_limit};
+pub(crate) use cancel::{Cancel, end_with_stdin, survive_file_size_limit};
 pub(crate) use check::all_finite as check_finite;
 pub(crate) use environment::escaped;
 pub use estimate::Estimate;

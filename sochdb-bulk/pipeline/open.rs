@@ -250,6 +250,7 @@ impl Opening<'_> {
         let Wanted { ids: own_ids, payload } = side.wanted;
         let mut packed = Input { dim: side.dim, own_ids, payload, ..side.files.input(path) };
         let named = side.files.format.map(|format| side.opener(self.text, format)).transpose()?;
+        let is_part = named.as_ref().is_some_and(|opener| opener.is_part());
         let program = named.and_then(|opener| opener.program());
         let cancel = &self.monitoring.cancel;
         let taken_in = match &program {
@@ -261,6 +262,7 @@ impl Opening<'_> {
                 ));
             }
             Some(program) => self.written_by(program, packed.clone()),
+            None if is_part && !is_stdio(&packed.path) => Ok(packed.clone()),
             None => packed.clone().unpacked_unless(&|| cancel.is_set()),
         };
         cancel.check()?;
@@ -271,8 +273,8 @@ impl Opening<'_> {
         }
         let (format, reason) = match side.files.format {
             Some(format) => {
-                // What a program writes is what its format says, and no file that could be another's.
-                if program.is_none() {
+                // What a program writes is what its format says, and no file that could be another's; a part of a file is none.
+                if program.is_none() && !is_part {
                     check_named(format, &input)?;
                 }
                 (format, "it was named".into())

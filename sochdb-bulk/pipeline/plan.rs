@@ -210,7 +210,7 @@ impl Plan {
             check_not_input(output, &inputs)?;
             if outputs[..i].iter().any(|other| is_same_place(other, output)) {
                 let message = format!("{}: two outputs would have this name", output.display());
-                let refused = Failure::refused(message).with_code(Code::OverInput);
+                let refused = Failure::refused(message).with_code(Code::OverInput).about(output);
                 return Err(refused.with_help("choose another name for the output"));
             }
         }
@@ -373,13 +373,14 @@ fn existing(
         (IfExists::Skip, Some(path), _) => {
             let message =
                 format!("{}: exists already, and the outputs of other sinks do not", path.display());
-            Err(Failure::refused(message).with_code(Code::Exists).with_help(
+            Err(Failure::refused(message).with_code(Code::Exists).about(path).with_help(
                 "remove it, or the sinks that have been served already, or say --if-exists replace",
             ))
         }
         (IfExists::Error, _, Some(path)) => {
             Err(Failure::refused(format!("{}: exists already", path.display()))
                 .with_code(Code::Exists)
+                .about(path)
                 .with_help("write to another file, or replace it with --if-exists replace"))
         }
         _ => Ok(None),

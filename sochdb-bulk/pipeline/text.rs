@@ -55,6 +55,11 @@ impl Text {
         Self { origin: Origin::StandardInput, ..Self::new("standard input", text, "") }
     }
 
+    /// Has its relative paths begin in another folder.
+    pub(crate) fn in_folder(self, folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), ..self }
+    }
+
     /// Whether it is what standard input held.
     pub(crate) fn is_standard_input(&self) -> bool {
         matches!(self.origin, Origin::StandardInput)

@@ -254,6 +254,7 @@ pub(crate) struct Sections {
     text_ids: Range<usize>,
     inverse_norms: Range<usize>,
     copies: Range<usize>,
+    recipe: Range<usize>,
 }
 
 impl Sections {
@@ -296,6 +297,7 @@ impl Sections {
             text_ids: range(SectionKind::TextIds),
             inverse_norms: range(SectionKind::InverseNorms),
             copies: range(SectionKind::Copies),
+            recipe: range(SectionKind::Recipe),
             header,
             map,
         };
@@ -422,6 +424,11 @@ impl Sections {
 
     pub(crate) fn ids(&self) -> Option<&[u64]> {
         self.header.section(SectionKind::Ids).map(|_| bytemuck::cast_slice(&self.map[self.ids.clone()]))
+    }
+
+    /// The text of the recipe. Where it is no UTF-8, whose checksum is right, nobody can read it.
+    pub(crate) fn recipe(&self) -> &str {
+        std::str::from_utf8(&self.map[self.recipe.clone()]).unwrap_or_default()
     }
 
     /// Where each text id begins among the texts and where the last ends, and the texts.

@@ -15,10 +15,16 @@ use crate::{
 
 /// Nothing but f32 values, little-endian, one vector after another. The dimension comes from `--dimension` or from a
 /// sidecar: `X.f32.json`, `X.json` or `meta.json` beside `X.f32`, such as `{ "n": 1000, "dim": 32, "metric": "l2" }`.
-/// Ids are read from `ids.u64` beside it, if that is there.
+/// Ids are read from `ids.u64` beside it, if that is there. With `offset_bytes` or `count_rows` the values are a part of a
+/// file, of which nothing else is looked at, and neither a sidecar nor ids are.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RawF32 {}
+pub struct RawF32 {
+    /// The byte at which the first value begins.
+    offset_bytes: Option<u64>,
+    /// How many rows there are from there on; to the end of the file, where it is not given.
+    count_rows: Option<u64>,
+}
 
 crate::register_format!(RawF32);
 
@@ -52,8 +58,15 @@ impl Format for RawF32 {
         }
     }
 
+    fn is_part(&self) -> bool {
+        self.offset_bytes.is_some() || self.count_rows.is_some()
+    }
+
     fn open(&self, input: &Input) -> Result<Box<dyn Dataset>, Error> {
         let source = input.source()?;
+        if self.is_part() {
+            return self.open_part(input, source);
+        }
         let found = input.beside().map_or(Ok(None), sidecar::find)?;
         let found = found.as_ref().map(|(path, sidecar)| (path.as_path(), *sidecar));
         let dim = dimension(input, found)?;
@@ -83,6 +96,52 @@ impl Format for RawF32 {
         let layout =
             Layout { offset: 0, rows, dim, dtype: DType::F32, order: ByteOrder::Little, by_column: false };
         Ok(Box::new(RawDataset { info, dense: Dense::new(source, layout), ids }))
+    }
+}
+
+impl RawF32 {
+    /// Rows inside a file that has something else before or behind them.
+    fn open_part(&self, input: &Input, source: Source) -> Result<Box<dyn Dataset>, Error> {
+        let dim = dimension(input, None)?;
+        let len_bytes = source.len_bytes();
+        let offset = self.offset_bytes.unwrap_or(0);
+        let Some(rest) = len_bytes.checked_sub(offset) else {
+            return Err(Error::request(format!(
+                "expected offset_bytes up to {len_bytes}, the size of the file, found {offset}"
+            ))
+            .about(Topic::Rows)
+            .with_help("give the byte at which the first value begins"));
+        };
+        let rows = match self.count_rows {
+            Some(rows) => rows,
+            None => count_rows(rest, dim, None)?,
+        };
+        let wanted = size_bytes(rows, dim as u64, DType::F32);
+        if wanted.is_none_or(|wanted| wanted > rest) {
+            let bytes = u128::from(rows) * dim as u128 * u128::from(F32_BYTES);
+            let message = format!(
+                "expected {bytes} bytes from byte {offset} on, {rows} rows of {dim} f32 values, found {rest}"
+            );
+            return Err(Error::request(message)
+                .about(Topic::Rows)
+                .with_help("ask for rows that are in the file"));
+        }
+        let info = DatasetInfo {
+            format: Self::NAME,
+            rows: Rows::Exact(rows),
+            dim,
+            dtype: DType::F32,
+            metric: None,
+            ids: None,
+            payload: None,
+            files: vec![input.path.clone()],
+            size_bytes: wanted.unwrap_or(rest),
+            chosen: Vec::new(),
+            notes: vec![format!("{rows} rows from byte {offset} on, of {len_bytes} bytes")],
+        };
+        let layout =
+            Layout { offset, rows, dim, dtype: DType::F32, order: ByteOrder::Little, by_column: false };
+        Ok(Box::new(RawDataset { info, dense: Dense::new(source, layout), ids: None }))
     }
 }
 
