@@ -3,6 +3,7 @@
 mod source;
 mod text_ids;
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +23,7 @@ use super::foreign::{IndexFormat, Stoppable, write_for};
 use super::rows::{IdCollector, size_bytes, write_values};
 use super::stream::refuse_zst;
 use super::{Finish, Finished, PositionalWriter, Sink, SinkJob, SinkPlan, Writer};
-use crate::output::atomic::{AtomicFile, PORTION_BYTES, folder, write_all_at};
+use crate::output::atomic::{AtomicFile, folder, write_all_at};
 use crate::output::progress::Progress;
 use crate::pipeline::{Cancel, IdSource, OutputReport, RecallCheck, StreamInfo};
 use crate::{Code, Failure};
