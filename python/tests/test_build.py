@@ -250,6 +250,7 @@ def test_options_that_cannot_be(rows: np.ndarray) -> None:
         {"builder": "other"},
         {"codes": "i4"},
         {"if_exists": "ask"},
+        {"index_format": "other"},
         {"seed": 2**64},
         {"memory_limit": "much"},
     ):

@@ -64,6 +64,7 @@ def bulk_build_index(
     seed: int = 42,
     builder: str = "auto",
     codes: str = "auto",
+    index_format: str = "native",
     progress: ProgressArgument = None,
     temp_dir: PathLike | None = None,
     if_exists: str = "replace",
@@ -93,6 +94,8 @@ def bulk_build_index(
         seed: Seed of levels and order: the same vectors, options and seed give the same bytes.
         builder: ``"auto"``, ``"partition"`` or ``"insert"``: how neighbours are found.
         codes: ``"auto"``, ``"i8"`` or ``"none"``: 8-bit codes for faster search, a byte a value.
+        index_format: ``"native"``, or ``"hnswlib"``, ``"faiss"``, ``"usearch"``, ``"sochdb"``: whose index to write. :class:`Index` opens
+            native ones.
         progress: None shows it in terminals and notebooks, True always, False never; a function is called with
             :class:`Progress`, and what it raises stops the build.
         temp_dir: Folder for temporary files; else that of ``SOCHDB_BULK_TMPDIR``, else the system's.
@@ -124,6 +127,8 @@ def bulk_build_index(
     arguments += ["--max-connections", _whole(m, "m"), "--ef-construction", _whole(ef_construction, "ef_construction")]
     arguments += ["--batch-size", _whole(batch_size, "batch_size"), "--threads", _whole(threads, "threads")]
     arguments += ["--seed", _whole(seed, "seed"), "--builder", builder, "--codes", codes, "--if-exists", if_exists]
+    if index_format != "native":
+        arguments += ["--index-format", index_format]
     if metric is not None:
         arguments += ["--metric", metric]
     if memory_limit is not None:
