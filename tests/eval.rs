@@ -231,7 +231,10 @@ fn ground_truth_of_exact_gives_the_same_recall() {
     dir.write("short.ivecs", &dir.read("t.ivecs")[..84 * 39]);
     dir.write("cut.ivecs", &dir.read("t.ivecs")[..84 * 40 - 1]);
     dir.write("other.npy", npy("<i8", false, "(40, 10)", &ids_bytes(&vec![5000; 400])));
-    dir.write("minus.npy", npy("<i8", false, "(40, 10)", &ids_bytes(&vec![u64::MAX; 400])));
+    dir.write("minus.npy", npy("<i8", false, "(40, 10)", &ids_bytes(&vec![u64::MAX - 1; 400])));
+    // As faiss writes what it did not find.
+    let short: Vec<u64> = (0..400).map(|at| if at % 10 < 7 { at % 10 } else { u64::MAX }).collect();
+    dir.write("short.npy", npy("<i8", false, "(40, 10)", &ids_bytes(&short)));
     dir.write("words.txt", "1 2 3");
     dir.write("floats.npy", npy_f32(10, &values(1, 40, 10)));
     for (more, code, expected) in [
@@ -239,7 +242,12 @@ fn ground_truth_of_exact_gives_the_same_recall() {
         ("-g cut.ivecs", 1, "cut.ivecs: byte 3276: expected 84 bytes of a row, found 83"),
         ("-g t.ivecs -k 30", 2, "t.ivecs: expected at least 30 neighbours of each query, found 20"),
         ("-g other.npy", 2, "other.npy: expected row numbers below 900, as the index has no ids, found 5000"),
-        ("-g minus.npy", 1, "minus.npy: byte 128: expected a number from 0, found -1"),
+        (
+            "-g short.npy",
+            2,
+            "short.npy: expected at least 10 neighbours of each query, found 7 (-1 stands for none)",
+        ),
+        ("-g minus.npy", 1, "minus.npy: byte 128: expected a number from 0, or -1 for none, found -2"),
         ("-g floats.npy", 2, "expected whole numbers of 32 or 64 bits"),
         ("-g words.txt", 2, "words.txt: neither content nor name tells its format"),
         ("-g none.npy", 1, "none.npy: cannot open"),
@@ -379,9 +387,33 @@ fn a_damaged_index_fails() {
     bytes[start] ^= 1;
     dir.write("bad.hnsw", &bytes);
     let output = dir.run("check bad.hnsw --json");
-    assert_eq!((output.code, output.text()), (Some(1), ""));
+    assert_eq!((output.code, &output.json()["ok"]), (Some(1), &false.into()));
+    assert!(output.json()["checks"][0]["what"].as_str().unwrap().contains("level-0 neighbours"));
     assert!(output.stderr.contains("level-0 neighbours: expected checksum"), "{}", output.stderr);
     dir.write("bad.hnsw", &good[..good.len() - 1]);
     assert_eq!(dir.run("check bad.hnsw").code, Some(1));
+    let output = dir.run("check none.hnsw --json");
+    assert_eq!((output.code, output.text()), (Some(1), ""), "a file that is not there is not damaged");
     assert_eq!(dir.run("check a.npy").code, Some(1));
+}
+
+#[test]
+fn searches_by_codes_and_by_vectors_are_compared() {
+    let dir = dir();
+    dir.ok("build-index -i a.npy -o o.hnsw --metric l2 --codes i8");
+    let words = "eval --index o.hnsw --queries q.npy --ef 10,900 --json --plot both.svg";
+    let walks = |by: &str| -> Vec<(String, u64)> {
+        let json = dir.ok(&format!("{words} --by {by}")).json();
+        let points = json["points"].as_array().unwrap().clone();
+        assert!(points.iter().filter(|point| point["ef"] == 900).all(|point| point["recall"] == 1.0));
+        points.iter().map(|p| (p["by"].as_str().unwrap().to_owned(), p["ef"].as_u64().unwrap())).collect()
+    };
+    let of = |walk: &str| [(walk.to_owned(), 10), (walk.to_owned(), 900)];
+    assert_eq!(walks("codes"), of("codes"));
+    assert_eq!(walks("vectors"), of("vectors"));
+    assert_eq!(walks("both"), [of("codes"), of("vectors")].concat());
+    let picture = String::from_utf8(dir.read("both.svg")).unwrap();
+    assert!(picture.contains("ef 10 by codes") && picture.contains("ef 10 by vectors"), "{picture}");
+    dir.ok("build-index -i a.npy -o o.hnsw --metric l2 --codes none");
+    assert_eq!(walks("both"), of("vectors"));
 }

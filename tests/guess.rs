@@ -147,6 +147,21 @@ fn the_dimension_of_bare_values_is_guessed() {
     dir.write("d.f32", doubles);
     let output = dir.run("guess d.f32");
     assert_eq!(output.code, Some(2), "{}\n{}", output.text(), output.stderr);
+    assert!(output.stderr.contains("found what looks like f64"), "{}", output.stderr);
+    assert!(output.stderr.contains("np.fromfile(\"d.f32\", \"<f8\")"), "{}", output.stderr);
+    let swapped: Vec<u8> = embeddings(400, 96).iter().flat_map(|value| value.to_be_bytes()).collect();
+    dir.write("s.f32", swapped);
+    let output = dir.run("guess s.f32");
+    assert!(output.stderr.contains("found what looks like big-endian f32"), "{}", output.stderr);
+    // Of several files one may know it, whichever it is.
+    dir.write("k.npy", npy_f32(128, &values(6, 20, 128)));
+    for order in ["c.f32 k.npy", "k.npy c.f32"] {
+        let text = guess(&dir, order);
+        assert_eq!(line(&text, "dim"), "dim = 128 # guessed: that of k.npy");
+        for name in ["c.hnsw", "k.hnsw"].iter().filter(|name| dir.exists(name)) {
+            std::fs::remove_file(dir.path(name)).unwrap();
+        }
+    }
     dir.write("e.f32", [0u8; 7]);
     assert!(dir.run("guess e.f32").stderr.contains("found 7 bytes"));
 }

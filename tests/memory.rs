@@ -14,7 +14,7 @@ const DIM: usize = 4096;
 const ROWS: usize = 5000;
 
 /// Memory of its own that the process had at most: `RssAnon`, which leaves out mapped files.
-fn peak_anonymous_bytes(dir: &Dir, words: &str) -> (u64, serde_json::Value) {
+pub(crate) fn peak_anonymous_bytes(dir: &Dir, words: &str) -> (u64, serde_json::Value) {
     let mut command = dir.command(&format!("{words} --stats stats.json"));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());

@@ -189,7 +189,8 @@ fn an_index_is_built_again_from_its_recipe() {
     assert_eq!(difference(&dir.read("a.hnsw"), &dir.read("c.hnsw")), None);
     let output = dir.run("run --from a.hnsw --set sink.path=b.hnsw");
     assert_eq!(output.code, Some(2));
-    assert!(output.stderr.contains("there is no `path`"), "{}", output.stderr);
+    assert!(output.stderr.contains("there is no `source.path`"), "{}", output.stderr);
+    assert!(output.stderr.contains("add --set source.path=FILE\n"), "{}", output.stderr);
 }
 
 #[test]
@@ -208,6 +209,29 @@ fn a_recipe_says_what_it_needs() {
     dir.ok("build-index -i a.npy -i c.fvecs -o d.hnsw");
     dir.ok("run --from d.hnsw --set source.paths=[\"a.npy\",\"c.fvecs\"] --set sink.path=e.hnsw");
     assert_eq!(difference(&dir.read("d.hnsw"), &dir.read("e.hnsw")), None);
+}
+
+#[test]
+fn statistics_tell_of_each_sink_and_of_what_is_no_pipeline() {
+    let sinks =
+        "[[sink]]\ntype = \"npy\"\npath = \"b.npy\"\n[[sink]]\ntype = \"fvecs\"\npath = \"c.fvecs\"\n";
+    let dir = dir_with(&format!("{SOURCE}{sinks}"));
+    let stats = dir.ok("run p.toml --stats json").json();
+    let of_sinks: Vec<&serde_json::Value> =
+        stats["steps"].as_array().unwrap().iter().filter(|step| step["kind"] == "sink").collect();
+    let names: Vec<&str> = of_sinks.iter().map(|step| step["type"].as_str().unwrap()).collect();
+    assert_eq!(names, ["npy", "fvecs"], "{stats}");
+    assert!(of_sinks.iter().all(|step| step["busy_secs"].as_f64().unwrap() > 0.0), "{stats}");
+
+    dir.write("q.toml", "version = 1\n[source]\npaht = \"a.npy\"\n");
+    let output = dir.run("run q.toml --stats stats.json");
+    assert_eq!(output.code, Some(2));
+    let stats: serde_json::Value = serde_json::from_slice(&dir.read("stats.json")).unwrap();
+    assert_eq!(
+        (&stats["status"], &stats["errors"][0]["code"]),
+        (&"failed".into(), &"E0102".into()),
+        "{stats}"
+    );
 }
 
 #[test]

@@ -85,8 +85,10 @@ fn what_is_left_of_another_run_is_not_gone_on_with() {
     dir.write("a.npy", bytes);
     assert_eq!(dir.run(words).code, Some(2));
     // Without the flag nothing of it is used.
-    dir.ok("convert -i a.npy -o o.npy");
+    let output = dir.ok("convert -i a.npy -o o.npy");
     assert!(dir.exists(".o.npy.resume"));
+    let line = "note: .o.npy.resume is what a run that was stopped has kept of o.npy";
+    assert!(output.stderr.contains(line), "{}", output.stderr);
 }
 
 #[test]

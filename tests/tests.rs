@@ -8,6 +8,7 @@ mod atomic;
 mod bad_input;
 mod cli;
 mod columns;
+mod damaged;
 mod determinism;
 mod eval;
 mod examples;
@@ -24,14 +25,18 @@ mod mistakes;
 mod new;
 mod odd_input;
 mod packed;
+#[cfg(target_os = "linux")]
+mod plan_memory;
 mod planning;
 mod plugin_crate;
 mod plugins;
+mod recipes;
 mod regression;
 #[cfg(unix)]
 mod resume;
 mod several;
 mod stages;
+mod storage;
 mod tour;
 mod util;
 mod verify;

@@ -86,11 +86,11 @@ fn values_are_equal_as_numbers_or_nearly() {
     let dir = Dir::new();
     dir.write("a.npy", npy_f32(3, &[0.0, f32::NAN, 1000.0]));
     dir.write("b.npy", npy_f32(3, &[-0.0, f32::from_bits(0x7fc0_0001), 1000.0]));
-    assert_eq!(dir.ok("verify a.npy b.npy").text(), "equal: 1 rows x 3\n");
+    assert_eq!(dir.ok("verify a.npy b.npy").text(), "equal: 1 row x 3\n");
     dir.write("c.npy", npy_f32(3, &[0.0005, f32::NAN, 1000.5]));
     assert_eq!(dir.run("verify a.npy c.npy").code, Some(1));
     let output = dir.ok("verify a.npy c.npy --tolerance 0.001");
-    assert_eq!(output.text(), "equal: 1 rows x 3; the largest difference is 5e-1 in row 0\n");
+    assert_eq!(output.text(), "equal: 1 row x 3; the largest difference is 5e-1 in row 0\n");
     assert_eq!(dir.run("verify a.npy c.npy --tolerance 0.0001").code, Some(1));
     // Infinity is near to nothing.
     dir.write("d.npy", npy_f32(3, &[0.0, f32::NAN, f32::INFINITY]));

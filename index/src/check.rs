@@ -1,11 +1,14 @@
 //! Going through a whole index: every checksum, every node.
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
 use crate::Index;
 use crate::Matrix;
 use crate::TextIds;
 use crate::file::{Corrupt, SectionKind};
 use crate::graph::GraphAccess;
-use crate::vectors::Rows;
 
 /// What was found in a section whose blocks have checksums of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,13 +30,42 @@ impl Index {
         self.sections().check_blocks()
     }
 
-    /// All vectors, row by row, after their checksums: as [`Index::check_blocks`], but of the vectors alone.
+    /// All vectors, row by row, after their checksums: as [`Index::check_blocks`], but of the vectors alone. Where they are stored
+    /// as f16 or i8, all of them are widened in memory; [`Index::vectors_of`] does so with a part.
     ///
     /// # Errors
     /// The first block that is not what its checksum says.
     pub fn vectors(&self) -> Result<Matrix<'_>, Corrupt> {
         self.sections().check_all_vectors()?;
-        Ok(Rows::matrix(self))
+        Ok(self.widened())
+    }
+
+    /// The vectors of some rows, after their checksums: in place where they are stored as f32, else widened into `buffer`.
+    ///
+    /// # Errors
+    /// The first block that is not what its checksum says.
+    ///
+    /// # Panics
+    /// If these are not rows of the index.
+    pub fn vectors_of<'a>(
+        &'a self,
+        rows: Range<usize>,
+        buffer: &'a mut Vec<f32>,
+    ) -> Result<Matrix<'a>, Corrupt> {
+        assert!(rows.start <= rows.end && rows.end <= self.rows(), "rows of the index");
+        if rows.is_empty() {
+            return Ok(Matrix::new(&[], self.dim()));
+        }
+        self.sections().check_vectors(rows.clone())?;
+        let dim = self.dim();
+        let Some(narrow) = self.rows_narrow() else {
+            return Ok(Matrix::new(&self.widened().values()[rows.start * dim..rows.end * dim], dim));
+        };
+        buffer.resize(rows.len() * dim, 0.0);
+        let bytes = &narrow.bytes[rows.start * narrow.row_bytes..rows.end * narrow.row_bytes];
+        let parts = buffer.par_chunks_mut(dim).zip(bytes.par_chunks(narrow.row_bytes));
+        parts.with_min_len(64).for_each(|(row, bytes)| narrow.narrowing.widen(bytes, row));
+        Ok(Matrix::new(buffer, dim))
     }
 
     /// The ids of the rows, where they are numbers of their own; nothing where they are row numbers, or texts.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
@@ -10,7 +11,7 @@ use crate::codes::{CodesView, Quantizer, stride_bytes, used_bytes};
 use crate::copies::CopiesView;
 use crate::file::{Corrupt, Header, OpenError, Sections};
 use crate::graph::{GraphAccess, LayerView, positions};
-use crate::search::{CodeScorer, Score, Scorer, Scratch, descend, search_level};
+use crate::search::{CodeScorer, NarrowRows, NarrowScorer, Score, Scorer, Scratch, descend, search_level};
 use crate::vectors::Rows;
 use crate::{Distance, Matrix};
 
@@ -35,6 +36,8 @@ pub struct Index {
     down: Vec<Vec<u32>>,
     /// How queries become codes, if the rows have codes.
     quantizer: Option<Quantizer>,
+    /// All vectors, if somebody wanted them as f32 and they are stored narrower.
+    widened: OnceLock<Vec<f32>>,
 }
 
 impl Index {
@@ -46,12 +49,21 @@ impl Index {
         Self::of_sections(Sections::open(path)?)
     }
 
-    /// As [`Index::open`], of a file that is open already, which needs no name.
+    /// As [`Index::open`], of a file that is open already, which needs no name. If its vectors are in another file, that is
+    /// looked for as from the current folder; see [`Index::of_file_in`].
     ///
     /// # Errors
     /// As [`Index::open`].
     pub fn of_file(file: File) -> Result<Self, OpenError> {
-        Self::of_sections(Sections::of_file(file)?)
+        Self::of_sections(Sections::of_file(file, None)?)
+    }
+
+    /// As [`Index::of_file`], of a file that is in this folder, or is to be.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn of_file_in(file: File, folder: &Path) -> Result<Self, OpenError> {
+        Self::of_sections(Sections::of_file(file, Some(folder))?)
     }
 
     fn of_sections(sections: Sections) -> Result<Self, OpenError> {
@@ -70,7 +82,7 @@ impl Index {
         // Checked on opening.
         let quantizer =
             sections.codes().and_then(|(values, _, _)| Quantizer::from_values(values, sections.header().dim));
-        Ok(Self { sections, distance, down, quantizer })
+        Ok(Self { sections, distance, down, quantizer, widened: OnceLock::new() })
     }
 
     /// What the file says of itself.
@@ -80,7 +92,7 @@ impl Index {
 
     /// How many rows it holds.
     pub fn rows(&self) -> usize {
-        self.matrix().rows()
+        usize::try_from(self.header().rows).unwrap_or(usize::MAX)
     }
 
     /// Values a row.
@@ -96,7 +108,7 @@ impl Index {
     /// As [`Index::searcher`], with the memory of one that is done: of this index or another.
     pub fn searcher_with(&self, memory: SearchMemory) -> Searcher<'_> {
         let SearchMemory { scratch, nearest } = memory;
-        Searcher { index: self, scratch, nearest }
+        Searcher { index: self, scratch, nearest, walks_by_codes: true }
     }
 
     /// The pipeline that built it, as TOML; empty where the file does not say.
@@ -150,9 +162,32 @@ impl Index {
         CopiesView { representatives, starts, rows }
     }
 
-    /// The vector of a row, counted from 0.
-    pub(crate) fn vector(&self, row: u32) -> &[f32] {
-        Rows::matrix(self).row(row)
+    /// The rows, where they are stored as f32.
+    fn rows_f32(&self) -> Option<FileRows<'_>> {
+        let matrix = Matrix::new(self.sections.vectors()?, self.dim());
+        Some(FileRows { matrix, sections: &self.sections })
+    }
+
+    /// The rows, where they are stored narrower.
+    pub(crate) fn rows_narrow(&self) -> Option<NarrowRows<'_>> {
+        let (narrowing, bytes) = self.sections.narrowed()?;
+        let (row_bytes, sections) = (narrowing.row_bytes(self.dim()), &self.sections);
+        Some(NarrowRows { narrowing, bytes, row_bytes, inverse_norms: sections.inverse_norms(), sections })
+    }
+
+    /// All vectors as f32, unchecked: in place, or widened once for all.
+    pub(crate) fn widened(&self) -> Matrix<'_> {
+        let values = match (self.sections.vectors(), self.sections.narrowed()) {
+            (None, Some((narrowing, bytes))) => self.widened.get_or_init(|| {
+                let (dim, row_bytes) = (self.dim(), narrowing.row_bytes(self.dim()));
+                let mut values = vec![0.0; self.rows() * dim];
+                let rows = values.par_chunks_mut(dim).zip(bytes.par_chunks(row_bytes));
+                rows.with_min_len(64).for_each(|(row, bytes)| narrowing.widen(bytes, row));
+                values
+            }),
+            (values, _) => values.unwrap_or_default(),
+        };
+        Matrix::new(values, self.dim())
     }
 
     /// The id of a row, counted from 0.
@@ -161,10 +196,17 @@ impl Index {
     }
 }
 
-impl Rows for Index {
+/// Rows of a file, stored as f32.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FileRows<'a> {
+    matrix: Matrix<'a>,
+    sections: &'a Sections,
+}
+
+impl Rows for FileRows<'_> {
     #[inline]
     fn matrix(&self) -> Matrix<'_> {
-        Matrix::new(self.sections.vectors(), self.sections.header().dim)
+        self.matrix
     }
 
     #[inline]
@@ -211,12 +253,20 @@ pub struct Searcher<'a> {
     index: &'a Index,
     scratch: Scratch,
     nearest: Vec<Candidate>,
+    walks_by_codes: bool,
 }
 
 impl Searcher<'_> {
+    /// The same, walking by the vectors even where there are codes.
+    #[must_use]
+    pub fn by_vectors(self) -> Self {
+        Self { walks_by_codes: false, ..self }
+    }
+
     /// The `k` nearest rows of `query` that a beam of `ef_search` finds (Algorithm 5 of the HNSW paper), nearest first,
     /// equal distances by row. `ef_search` below `k` counts as `k`. There are always `min(k, rows)` hits, and where
-    /// `ef_search` covers all rows they are exact.
+    /// `ef_search` covers all rows they are exact. Distances are those of the vectors that the index has, which are rounded if it
+    /// stores them as f16 or i8.
     ///
     /// # Errors
     /// If a block of vectors is not what its checksum says.
@@ -224,6 +274,18 @@ impl Searcher<'_> {
     /// # Panics
     /// If the query has another dimension than the index.
     pub fn search(&mut self, query: &[f32], k: usize, ef_search: usize) -> Result<Vec<Hit>, Corrupt> {
+        let rows = self.search_rows(query, k, ef_search)?;
+        let hit = |row: Candidate| Hit { id: self.index.id_of(row.node()), distance: row.distance() };
+        Ok(rows.into_iter().map(hit).collect())
+    }
+
+    /// The same, as rows.
+    pub(crate) fn search_rows(
+        &mut self,
+        query: &[f32],
+        k: usize,
+        ef_search: usize,
+    ) -> Result<Vec<Candidate>, Corrupt> {
         let index = self.index;
         assert_eq!(query.len(), index.dim(), "a query has the index's dimension");
         let wanted = k.min(index.rows());
@@ -231,24 +293,42 @@ impl Searcher<'_> {
         if wanted == 0 {
             return Ok(Vec::new());
         }
-        let scorer = Scorer::new(query, &index.distance, index);
-        if ef < index.rows() {
-            self.walk(query, &scorer, ef)?;
+        if let Some(rows) = index.rows_f32() {
+            return self.search_by(query, &Scorer::new(query, &index.distance, &rows), wanted, ef);
+        }
+        let Some(rows) = index.rows_narrow() else { return Ok(Vec::new()) };
+        let wide = std::mem::take(&mut self.scratch.wide);
+        let scorer = NarrowScorer::new(query, &index.distance, rows, wide);
+        let found = self.search_by(query, &scorer, wanted, ef);
+        self.scratch.wide = scorer.into_wide();
+        found
+    }
+
+    fn search_by(
+        &mut self,
+        query: &[f32],
+        scorer: &impl Score,
+        wanted: usize,
+        ef: usize,
+    ) -> Result<Vec<Candidate>, Corrupt> {
+        if ef < self.index.rows() {
+            self.walk(query, scorer, ef)?;
             let hits = self.hits(&self.nearest, wanted);
             if hits.len() == wanted {
                 return Ok(hits);
             }
         }
         // A beam as wide as the index is a walk over all of it; and where a walk found too little, nothing is left out.
-        self.search_exactly(&scorer, wanted)
+        self.search_exactly(scorer, wanted)
     }
 
     /// The `ef` nearest nodes that a walk finds, with their exact distances, nearest first: into `self.nearest`. Where
     /// there are codes, the walk goes by them.
-    fn walk(&mut self, query: &[f32], scorer: &Scorer<'_, Index>, ef: usize) -> Result<(), Corrupt> {
-        let Self { index, scratch, nearest } = self;
+    fn walk(&mut self, query: &[f32], scorer: &impl Score, ef: usize) -> Result<(), Corrupt> {
+        let Self { index, scratch, nearest, walks_by_codes } = self;
         nearest.clear();
-        let (Some(quantizer), Some(rows)) = (&index.quantizer, index.codes()) else {
+        let codes = walks_by_codes.then(|| index.codes()).flatten();
+        let (Some(quantizer), Some(rows)) = (&index.quantizer, codes) else {
             let entry = descend(*index, scorer, 0, &mut scratch.distances)?;
             search_level(index.layer(0), scorer, entry, ef, scratch)?;
             nearest.extend_from_slice(scratch.beam.candidates());
@@ -285,7 +365,7 @@ impl Searcher<'_> {
         self.scratch.distances
     }
 
-    fn search_exactly(&mut self, scorer: &Scorer<'_, Index>, wanted: usize) -> Result<Vec<Hit>, Corrupt> {
+    fn search_exactly(&mut self, scorer: &impl Score, wanted: usize) -> Result<Vec<Candidate>, Corrupt> {
         let index = self.index;
         let mut all = Vec::with_capacity(index.rows());
         let rows = 0..u32::try_from(index.rows()).unwrap_or(u32::MAX);
@@ -293,11 +373,11 @@ impl Searcher<'_> {
         scorer.each(rows.map(|row| (row, row)), |distance, row| all.push(Candidate::new(distance, row)))?;
         all.sort_unstable();
         all.truncate(wanted);
-        Ok(all.into_iter().map(|c| Hit { id: index.id_of(c.node()), distance: c.distance() }).collect())
+        Ok(all)
     }
 
     /// The first `wanted` of the candidates with their copies.
-    fn hits(&self, candidates: &[Candidate], wanted: usize) -> Vec<Hit> {
+    fn hits(&self, candidates: &[Candidate], wanted: usize) -> Vec<Candidate> {
         let copies = self.index.copies();
         let mut rows: Vec<Candidate> = Vec::with_capacity(wanted);
         for candidate in candidates {
@@ -312,7 +392,6 @@ impl Searcher<'_> {
         }
         rows.sort_unstable();
         rows.truncate(wanted);
-        let hit = |c: Candidate| Hit { id: self.index.id_of(c.node()), distance: c.distance() };
-        rows.into_iter().map(hit).collect()
+        rows
     }
 }

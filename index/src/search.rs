@@ -1,12 +1,15 @@
 //! Search in a graph: Algorithms 2 (search a level) and 5 (search the graph) of the HNSW paper.
 
+use std::cell::RefCell;
+
 use crate::Metric;
 use crate::beam::{Beam, Candidate};
 use crate::codes::{CodesView, Quantizer, Terms};
 use crate::distance::Distance;
 use crate::distance::prefetch;
-use crate::file::Corrupt;
+use crate::file::{Corrupt, Sections};
 use crate::graph::{GraphAccess, LayerView};
+use crate::storage::Narrowing;
 use crate::vectors::Rows;
 use crate::visited::Visited;
 
@@ -35,6 +38,8 @@ pub(crate) struct Scratch {
     pending: Vec<u32>,
     /// The codes of the query.
     pub(crate) codes: Vec<u8>,
+    /// Rows that are stored narrower, widened.
+    pub(crate) wide: Vec<f32>,
     /// Distances computed since it was last set to 0.
     pub(crate) distances: u64,
 }
@@ -103,6 +108,113 @@ impl<R: Rows> Score for Scorer<'_, R> {
     #[inline]
     fn prefetch(&self, row: u32) {
         prefetch(self.rows.matrix().row(row));
+    }
+}
+
+/// As [`Scorer`], for rows that are stored narrower than f32: they are widened first.
+#[derive(Debug)]
+pub(crate) struct NarrowScorer<'a> {
+    query: &'a [f32],
+    inverse_norm: f32,
+    distance: &'a Distance,
+    rows: NarrowRows<'a>,
+    /// Four rows.
+    wide: RefCell<Vec<f32>>,
+}
+
+/// Rows of a file that are narrower than f32.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NarrowRows<'a> {
+    pub(crate) narrowing: &'a Narrowing,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) row_bytes: usize,
+    pub(crate) inverse_norms: &'a [f32],
+    pub(crate) sections: &'a Sections,
+}
+
+impl NarrowRows<'_> {
+    #[inline]
+    fn row(&self, row: u32) -> &[u8] {
+        let start = row as usize * self.row_bytes;
+        &self.bytes[start..start + self.row_bytes]
+    }
+
+    #[inline]
+    fn inverse_norm(&self, row: u32) -> f32 {
+        self.inverse_norms.get(row as usize).copied().unwrap_or(0.0)
+    }
+}
+
+impl<'a> NarrowScorer<'a> {
+    /// `wide` is memory for four rows.
+    pub(crate) fn new(
+        query: &'a [f32],
+        distance: &'a Distance,
+        rows: NarrowRows<'a>,
+        mut wide: Vec<f32>,
+    ) -> Self {
+        wide.resize(4 * query.len(), 0.0);
+        Self { query, inverse_norm: distance.inverse_norm(query), distance, rows, wide: RefCell::new(wide) }
+    }
+
+    /// Gives the memory back.
+    pub(crate) fn into_wide(self) -> Vec<f32> {
+        self.wide.into_inner()
+    }
+
+    #[inline]
+    fn distance(&self, row: u32, wide: &mut [f32]) -> f32 {
+        let wide = &mut wide[..self.query.len()];
+        self.rows.narrowing.widen(self.rows.row(row), wide);
+        self.distance.between(self.query, self.inverse_norm, wide, self.rows.inverse_norm(row))
+    }
+}
+
+impl Score for NarrowScorer<'_> {
+    fn one(&self, row: u32) -> Result<f32, Corrupt> {
+        self.rows.sections.check_vector(row)?;
+        Ok(self.distance(row, &mut self.wide.borrow_mut()))
+    }
+
+    #[inline]
+    fn each(
+        &self,
+        rows: impl Iterator<Item = (u32, u32)>,
+        mut found: impl FnMut(f32, u32),
+    ) -> Result<(), Corrupt> {
+        let wide = &mut *self.wide.borrow_mut();
+        let dim = self.query.len();
+        let mut group = [(0, 0); 4];
+        let mut len = 0;
+        for pair in rows {
+            self.rows.sections.check_vector(pair.1)?;
+            group[len] = pair;
+            len += 1;
+            if len == group.len() {
+                for ((_, row), wide) in group.iter().zip(wide.chunks_exact_mut(dim)) {
+                    self.rows.narrowing.widen(self.rows.row(*row), wide);
+                }
+                let distances = self.distance.to_four(
+                    self.query,
+                    self.inverse_norm,
+                    std::array::from_fn(|i| &wide[i * dim..(i + 1) * dim]),
+                    group.map(|(_, row)| self.rows.inverse_norm(row)),
+                );
+                for (distance, (node, _)) in distances.into_iter().zip(group) {
+                    found(distance, node);
+                }
+                len = 0;
+            }
+        }
+        for &(node, row) in &group[..len] {
+            found(self.distance(row, wide), node);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn prefetch(&self, row: u32) {
+        prefetch(self.rows.row(row));
     }
 }
 

@@ -3,7 +3,6 @@
 use crate::Index;
 use crate::file::Corrupt;
 use crate::graph::GraphAccess;
-use crate::vectors::Rows;
 
 impl Index {
     /// How many levels there are; level 0 is there in an empty index, too.
@@ -38,7 +37,7 @@ impl Index {
         copies.representatives.iter().map(move |&row| (row, copies.of(row)))
     }
 
-    /// Puts the vector of a row into `out`.
+    /// Puts the vector of a row into `out`, widened where it is stored as f16 or i8.
     ///
     /// # Errors
     /// If the block that it is in is not what its checksum says.
@@ -46,8 +45,14 @@ impl Index {
     /// # Panics
     /// If there is no such row, or `out` has another dimension.
     pub fn copy_vector(&self, row: u32, out: &mut [f32]) -> Result<(), Corrupt> {
-        self.check(row)?;
-        out.copy_from_slice(self.vector(row));
+        self.sections().check_vectors(row as usize..row as usize + 1)?;
+        match self.rows_narrow() {
+            Some(rows) => {
+                let start = row as usize * rows.row_bytes;
+                rows.narrowing.widen(&rows.bytes[start..start + rows.row_bytes], out);
+            }
+            None => out.copy_from_slice(self.widened().row(row)),
+        }
         Ok(())
     }
 

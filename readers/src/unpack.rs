@@ -157,7 +157,7 @@ fn decode(
     limit: u64,
     stop: &dyn Fn() -> bool,
 ) -> Result<(File, u64), Error> {
-    let folder = std::env::temp_dir();
+    let folder = tempfile::env::temp_dir();
     let no_room = |action: &str, e: io::Error| {
         let error = Error::io(format!("{action} in {}", folder.display()), e);
         error.with_help("the bytes are unpacked there: make room, or set TMPDIR to a folder with more")

@@ -59,6 +59,16 @@ pub(super) struct Args {
           value_parser = ["auto", "i8", "none"])]
     codes: String,
 
+    /// How the vectors are kept: as f32, or rounded to `f16` (half the size) or `i8` (a quarter). The graph is built of the
+    /// vectors as given; searches answer by those that are kept
+    #[arg(long, value_name = "NAME", default_value = "f32", help_heading = "Index", value_parser = ["f32", "f16", "i8"])]
+    storage: String,
+
+    /// Keep no vectors in the index: searches take them from the input, which has to be one file of f32 that can be
+    /// mapped (.npy, .f32, .fbin), and has to stay where it is and as it is
+    #[arg(long, conflicts_with = "storage", help_heading = "Index")]
+    no_vectors: bool,
+
     /// Whose index to write: `native` is this program's, the others are what these libraries load
     #[arg(long, value_name = "NAME", default_value = "native", help_heading = "Index",
           value_parser = ["native", "hnswlib", "faiss", "usearch", "sochdb"])]
@@ -86,5 +96,10 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     if args.index_format != "native" {
         sink.insert("format".to_owned(), args.index_format.into());
     }
+    match (args.no_vectors, &*args.storage) {
+        (true, _) => sink.insert("storage".to_owned(), "source".into()),
+        (false, "f32") => None,
+        (false, storage) => sink.insert("storage".to_owned(), storage.into()),
+    };
     shared::execute(source, stages, sink, &args.run, verbosity)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use exchange::{TakeError, Taken};
-use index::file::SectionKind;
+use index::file::{OpenError, SectionKind};
 use index::{Index, Matrix};
 use rayon::prelude::*;
 use readers::{ErrorKind, Metric};
@@ -78,15 +78,7 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
     let checks = pool.install(|| all(&taken, args.deep));
     let failed: Vec<_> = checks.iter().filter(|check| !check.is_ok).map(|check| check.name).collect();
     if args.json {
-        let list =
-            checks.iter().map(|check| json!({"name": check.name, "ok": check.is_ok, "what": check.what}));
-        let document = json!({
-            "schema": 1,
-            "index": args.index.display().to_string(),
-            "ok": failed.is_empty(),
-            "checks": list.collect::<Vec<_>>(),
-        });
-        stdout::line(&document.to_string())?;
+        print_json(args, &checks)?;
     } else {
         let line = |check: &Check| {
             let word = if check.is_ok { "ok" } else { "FAILED" };
@@ -111,15 +103,40 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
 /// Opens the index. The graph of another library's can be looked at without its metric; its recall cannot.
 fn open_for(args: &Args, verbosity: Verbosity) -> Result<Taken, Failure> {
     let cancel = Cancel::by_signals();
-    if args.deep || args.metric.metric.is_some() {
-        return open_index(&args.index, args.metric.metric, verbosity, &cancel);
-    }
-    match exchange::open(&args.index, None, &|| cancel.is_set()) {
-        Err(TakeError::Foreign(error)) if error.kind() == ErrorKind::Request => {
-            open_index(&args.index, Some(Metric::L2), verbosity, &cancel)
+    let opened = exchange::open(&args.index, args.metric.metric, &|| cancel.is_set());
+    cancel.check()?;
+    let error = match opened {
+        Ok(taken) => return Ok(taken),
+        Err(error) => error,
+    };
+    let damage = match &error {
+        TakeError::Foreign(error) if error.kind() == ErrorKind::Request => {
+            if !args.deep && args.metric.metric.is_none() {
+                return open_index(&args.index, Some(Metric::L2), verbosity, &cancel);
+            }
+            None
         }
-        other => other.map_err(|error| take_failure(&args.index, error)),
+        TakeError::Foreign(error) => Some(error.to_string()),
+        // A file that is not there is no damaged one.
+        TakeError::Own(OpenError::Io(_)) => None,
+        TakeError::Own(error) => Some(error.to_string()),
+        _ => None,
+    };
+    if let Some(damage) = damage.filter(|_| args.json) {
+        print_json(args, &[Check::new("file", false, damage)])?;
     }
+    Err(take_failure(&args.index, error))
+}
+
+fn print_json(args: &Args, checks: &[Check]) -> Result<(), Failure> {
+    let list = checks.iter().map(|check| json!({"name": check.name, "ok": check.is_ok, "what": check.what}));
+    let document = json!({
+        "schema": 1,
+        "index": args.index.display().to_string(),
+        "ok": checks.iter().all(|check| check.is_ok),
+        "checks": list.collect::<Vec<_>>(),
+    });
+    stdout::line(&document.to_string())
 }
 
 /// All checks of an index that could be opened, which is the first of them.
@@ -153,8 +170,8 @@ fn all(taken: &Taken, deep: bool) -> Vec<Check> {
     }
     checks.push(ids(index));
     // What is damaged already tells nothing more.
-    if let (true, Ok(vectors)) = (is_whole, index.vectors()) {
-        checks.push(values(vectors));
+    if is_whole {
+        checks.push(values(index));
     }
     let share = header.reachable_share() * 100.0;
     let nodes = units::count(header.levels[0].nodes);
@@ -215,22 +232,37 @@ fn ids(index: &Index) -> Check {
 }
 
 /// Every value is a number. Rows of zeros are no mistake, but seldom meant.
-fn values(vectors: Matrix<'_>) -> Check {
+fn values(index: &Index) -> Check {
+    /// Vectors of about so many bytes are looked at a time.
+    const PART_BYTES: usize = 16 << 20;
     let norms = index::Distance::new(index::Metric::L2);
-    let (zero, bad, long) = vectors
-        .values()
-        .par_chunks(vectors.dim())
-        .with_min_len(1024)
-        .map(|row| {
-            let is_zero = row.iter().all(|&value| value == 0.0);
-            let is_bad = row.iter().any(|value| !value.is_finite());
-            let is_long = !is_bad && norms.squared_norm(row) > index::MAX_SQUARED_NORM;
-            (u64::from(is_zero), u64::from(is_bad), u64::from(is_long))
-        })
-        .reduce(|| (0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
+    let count = |vectors: Matrix<'_>| {
+        vectors
+            .values()
+            .par_chunks(vectors.dim())
+            .with_min_len(1024)
+            .map(|row| {
+                let is_zero = row.iter().all(|&value| value == 0.0);
+                let is_bad = row.iter().any(|value| !value.is_finite());
+                let is_long = !is_bad && norms.squared_norm(row) > index::MAX_SQUARED_NORM;
+                (u64::from(is_zero), u64::from(is_bad), u64::from(is_long))
+            })
+            .reduce(|| (0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2))
+    };
+    let (mut zero, mut bad, mut long) = (0, 0, 0);
+    let (part, mut buffer) = ((PART_BYTES / (4 * index.dim())).max(1), Vec::new());
+    for first in (0..index.rows()).step_by(part) {
+        match index.vectors_of(first..(first + part).min(index.rows()), &mut buffer) {
+            Ok(vectors) => {
+                let found = count(vectors);
+                (zero, bad, long) = (zero + found.0, bad + found.1, long + found.2);
+            }
+            Err(corrupt) => return Check::new("values", false, corrupt.to_string()),
+        }
+    }
     let what = format!(
-        "{} rows; {} of zeros, {} with NaN or infinity, {} too long to be told apart",
-        units::count(vectors.rows() as u64),
+        "{}; {} of zeros, {} with NaN or infinity, {} too long to be told apart",
+        units::rows(index.rows() as u64),
         units::count(zero),
         units::count(bad),
         units::count(long)

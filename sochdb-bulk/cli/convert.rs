@@ -81,7 +81,15 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
                 .with_help("say it once"));
         }
     }
-    shared::execute(source, ids_stage(&args.input.source)?, sink, &args.run, verbosity)
+    let done = shared::execute(source, ids_stage(&args.input.source)?, sink, &args.run, verbosity);
+    // Readers know one name of the flag; here there are two formats.
+    done.map_err(|failure| match failure.help() {
+        Some(help) if help.contains("--format") => {
+            let help = help.replace("--format", "--from-format");
+            failure.with_help(help)
+        }
+        _ => failure,
+    })
 }
 
 fn by_extension(output: &std::path::Path) -> Result<&'static SinkDescriptor, Failure> {

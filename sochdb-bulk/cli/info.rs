@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use index::Storage;
 use index::file::{Corrupt, Header, OpenError, SectionKind, read_header};
 use serde_json::{Value, json};
 
 use super::foreign_info;
+use super::recipe::Recipe;
 use crate::output::{stdout, units};
 use crate::{Code, Failure};
 
@@ -39,7 +41,7 @@ pub(super) fn execute(args: &Args) -> Result<(), Failure> {
         other => other.map_err(|e| open_failure(&args.index, &e))?,
     };
     if args.pipeline {
-        stdout::write(recipe_of(&args.index, &recipe)?.as_bytes())
+        stdout::write(recipe_of(&args.index, &recipe)?.for_people().as_bytes())
     } else if args.json {
         stdout::line(&as_json(&header, &recipe).to_string())
     } else {
@@ -48,8 +50,8 @@ pub(super) fn execute(args: &Args) -> Result<(), Failure> {
 }
 
 /// The recipe of an index as a pipeline.
-pub(super) fn recipe_of<'r>(path: &Path, recipe: &'r str) -> Result<&'r str, Failure> {
-    if recipe.is_empty() { Err(no_recipe(path)) } else { Ok(recipe) }
+pub(super) fn recipe_of(path: &Path, recipe: &str) -> Result<Recipe, Failure> {
+    if recipe.is_empty() { Err(no_recipe(path)) } else { Recipe::parse(path, recipe) }
 }
 
 fn no_recipe(path: &Path) -> Failure {
@@ -63,6 +65,7 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
     let code = match error {
         OpenError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => Code::NoFile,
         OpenError::Io(_) => Code::Io,
+        OpenError::Source { .. } => Code::Changed,
         _ => Code::Malformed,
     };
     let failure = Failure::failed(format!("{}: {error}", path.display())).with_code(code).about(path);
@@ -72,6 +75,9 @@ pub(super) fn open_failure(path: &Path, error: &OpenError) -> Failure {
         OpenError::NotAnIndex => {
             failure.with_help("make an index of a file of vectors with `sochdb-bulk build-index`")
         }
+        OpenError::Source { .. } => failure.with_help(
+            "put the file back that the index was built from, under that name, or build the index again",
+        ),
         OpenError::Newer { .. } => {
             failure.with_help("use a newer sochdb-bulk, or build the index again with this one")
         }
@@ -100,6 +106,10 @@ fn as_text(path: &Path, header: &Header, recipe: &str) -> String {
         "text" => "stored, texts",
         _ => "row numbers",
     };
+    let stored = match header.storage {
+        Storage::Source => "f32, in the file that it was built from",
+        other => other.name(),
+    };
     let default_ef = match header.default_ef {
         Some(ef) => format!("{}, with which `query` searches", units::count(ef.into())),
         None => "none".to_owned(),
@@ -108,7 +118,7 @@ fn as_text(path: &Path, header: &Header, recipe: &str) -> String {
         if header.section(SectionKind::Codes).is_some() { "i8: search goes by them first" } else { "none" };
     let rows: Vec<(&str, String)> = vec![
         ("file", format!("{}, {}", path.display(), units::bytes(header.file_length_bytes))),
-        ("vectors", format!("{} x {} f32", units::count(header.rows), header.dim)),
+        ("vectors", format!("{} x {} {stored}", units::count(header.rows), header.dim)),
         ("metric", params.metric.to_string()),
         ("M", format!("{} ({} on level 0)", params.m, params.m0())),
         ("ef_construction", params.ef_construction.to_string()),
@@ -175,6 +185,7 @@ fn as_json(header: &Header, recipe: &str) -> Value {
         "reachable_share": header.reachable_share(),
         "repaired_nodes": header.repaired_nodes,
         "copies": header.copies,
+        "storage": header.storage.name(),
         "default_ef": header.default_ef,
         "codes": if header.section(SectionKind::Codes).is_some() { "i8" } else { "none" },
         "ids": ids_of(header),

@@ -22,13 +22,17 @@ mod plugins;
 mod preview;
 mod queries;
 mod query;
+mod recipe;
 mod run;
 mod shared;
 mod sources;
 mod svg;
+#[cfg(unix)]
+mod truncated;
 mod validate;
 mod verify;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -136,6 +140,12 @@ pub fn main() -> ExitCode {
         _ => Verbosity::Normal,
     };
     survive_file_size_limit();
+    if cfg!(unix) && std::env::var_os("TMPDIR").is_some_and(|folder| folder.is_empty()) {
+        // As good as not set; the standard library would take the current folder. It cannot have been overridden before.
+        let _ = tempfile::env::override_temp_dir(Path::new("/tmp"));
+    }
+    #[cfg(unix)]
+    truncated::tell(cli.error_format, cli.color);
     if cli.end_with_stdin {
         end_with_stdin();
     }

@@ -119,7 +119,7 @@ fn written(steps: &[Step]) -> String {
         if !more.is_empty() {
             text += &format!("# Further options of {}:\n", step.name);
         }
-        text.extend(more.into_iter().map(|option| format!("#   {}\n", plain(&option.line()))));
+        text.extend(more.into_iter().map(|option| comment(&plain(&option.line()))));
         if step.kind == "source" {
             let more: Vec<_> = SOURCE_OPTIONS
                 .into_iter()
@@ -129,6 +129,22 @@ fn written(steps: &[Step]) -> String {
         }
     }
     text
+}
+
+/// A comment of as many lines as it takes.
+fn comment(words: &str) -> String {
+    const WIDTH: usize = 100;
+    let (mut text, mut line) = (String::new(), "#  ".to_owned());
+    for word in words.split_whitespace() {
+        if line.chars().count() + 1 + word.chars().count() > WIDTH {
+            text += &line;
+            text.push('\n');
+            "#      ".clone_into(&mut line);
+        }
+        line.push(' ');
+        line += word;
+    }
+    text + &line + "\n"
 }
 
 /// The keys that an example has.

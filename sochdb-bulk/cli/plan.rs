@@ -125,8 +125,8 @@ fn as_json(outline: &Outline, estimate: Option<Estimate>) -> Result<Value, Failu
 
 fn rows_of(step: &StepOutline) -> String {
     let rows = match (step.rows, step.most_rows) {
-        (Some(rows), _) => format!("{} rows", units::count(rows)),
-        (None, Some(most)) => format!("up to {} rows", units::count(most)),
+        (Some(rows), _) => units::rows(rows),
+        (None, Some(most)) => format!("up to {}", units::rows(most)),
         (None, None) => "some rows".to_owned(),
     };
     format!("{rows} x {}", step.dim)
@@ -181,7 +181,7 @@ fn as_text(outline: &Outline, parts: &str, estimate: Option<Estimate>, probes: b
     match estimate {
         Some(Estimate { secs, probe_secs, probe_rows }) => {
             let (secs, probe_secs) = (units::seconds(secs), units::seconds(probe_secs));
-            line("time", &format!("about {secs} ({} rows took {probe_secs})", units::count(probe_rows)));
+            line("time", &format!("about {secs} ({} took {probe_secs})", units::rows(probe_rows)));
         }
         None if probes => line(
             "time",
@@ -189,10 +189,7 @@ fn as_text(outline: &Outline, parts: &str, estimate: Option<Estimate>, probes: b
         ),
         None => {}
     }
-    line(
-        "threads",
-        &format!("{}, batches of {} rows", outline.threads, units::count(outline.batch_rows as u64)),
-    );
+    line("threads", &format!("{}, batches of {}", outline.threads, units::rows(outline.batch_rows as u64)));
     line(
         "resume",
         if outline.can_resume {

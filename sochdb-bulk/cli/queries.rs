@@ -1,12 +1,14 @@
 //! Files of vectors that are compared with others: as queries are, or as what queries are compared with.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use readers::{
-    Batch, BufferPool, Concat, Dataset, FormatDescriptor, Input, Opener, Position, Scan, check_named, detect,
-    files_called,
+    Batch, BufferPool, Concat, Dataset, FormatDescriptor, Input, OpenFormat, Opener, Position, Scan,
+    check_named, detect, files_called,
 };
 
+use super::sources::opener_with;
 use crate::pipeline::{check_finite, is_stdio};
 use crate::{Code, Failure};
 
@@ -15,6 +17,8 @@ use crate::{Code, Failure};
 pub(super) struct Wanted<'a> {
     /// The format, where it is named.
     pub(super) format: Option<&'static FormatDescriptor>,
+    /// The column of the vectors, where it is named.
+    pub(super) vector_column: Option<&'a str>,
     /// That of what they are compared with.
     pub(super) dim: usize,
     /// What has that dimension, such as `a.hnsw was built from vectors`.
@@ -74,7 +78,7 @@ fn open_file(file: &Path, wanted: Wanted<'_>) -> Result<(Box<dyn Dataset>, Opene
                 .format
         }
     };
-    let opener = format.with_defaults()?;
+    let opener: Arc<dyn OpenFormat> = opener_with(format, [("vector_column", wanted.vector_column)])?.into();
     if let Ok(dataset) = opener.open(&bare)
         && dataset.info().dim != dim
     {
@@ -107,12 +111,13 @@ pub(super) fn read(dataset: &dyn Dataset) -> Result<Vec<f32>, Failure> {
 
 /// Fails if a row has no distances: a value of it is not finite, or it is so long that they overflow.
 pub(super) fn check(batch: &Batch, help: &str) -> Result<(), Failure> {
-    check_finite(batch)?;
     let norms = index::Distance::new(index::Metric::L2);
-    let overflows = |query: &[f32]| norms.squared_norm(query) > index::MAX_SQUARED_NORM;
+    // One pass where all is well: the sum of a row with NaN or an infinity is within no bound.
+    let overflows = |query: &[f32]| !matches!(norms.squared_norm(query), 0.0..=index::MAX_SQUARED_NORM);
     match batch.vectors().position(overflows) {
         None => Ok(()),
         Some(at) => {
+            check_finite(batch)?;
             let found = "more: distances would overflow";
             Err(readers::Error::expected("values whose squares sum up to 4e37 at most", found)
                 .in_file(&*batch.origin().file)

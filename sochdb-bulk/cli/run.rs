@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::info::{open_failure, recipe_of};
+use super::recipe::Recipe;
 use super::shared::{RunFlags, run_pipeline};
 use crate::output::diagnostics::Verbosity;
 use crate::pipeline::{Pipeline, Text, is_stdio};
@@ -20,6 +21,7 @@ Examples:
   sochdb-bulk run pipeline.toml --set source.path=other.npy --set sink.m=32
   sochdb-bulk build-index -i a.npy -o a.hnsw --print-pipeline | sochdb-bulk run -
   sochdb-bulk run --from a.hnsw --set source.path=a.npy --set sink.path=again.hnsw
+  sochdb-bulk run --from a.hnsw --set 'source.paths=[\"a.npy\", \"b.npy\"]' --set sink.path=again.hnsw
 
 Paths in a file begin in the file's own folder, those of standard input and of --set in the current one.")]
 pub(super) struct Args {
@@ -28,7 +30,7 @@ pub(super) struct Args {
     file: Option<PathBuf>,
 
     /// Run the pipeline that built this index once more. It has no paths: name them by --set source.path=FILE and
-    /// --set sink.path=FILE
+    /// --set sink.path=FILE, and what else it asks for
     #[arg(long, value_name = "INDEX", conflicts_with = "file")]
     from: Option<PathBuf>,
 
@@ -61,52 +63,23 @@ impl Overrides {
 }
 
 pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
-    let text = match (&args.file, &args.from) {
-        (_, Some(index)) => {
-            let (_, recipe) = index::file::read_header(index).map_err(|e| open_failure(index, &e))?;
-            let name = format!("recipe of {}", index.display());
-            let recipe = runnable(recipe_of(index, &recipe)?, &name, &args.overrides)?;
-            Text::new(name, recipe, "").with_overrides(&args.overrides.set)?
-        }
-        (Some(file), None) => read(file, &args.overrides)?,
-        (None, None) => return Err(Failure::refused("expected a pipeline file, found none")),
-    };
-    let mut pipeline = Pipeline::parse(text)?;
-    args.run.put_into(&mut pipeline);
-    run_pipeline(pipeline, &args.run, verbosity)
+    let pipeline = text_of(&args).and_then(Pipeline::parse).map(|mut pipeline| {
+        args.run.put_into(&mut pipeline);
+        pipeline
+    });
+    let done = run_pipeline(pipeline, &args.run, verbosity);
+    if args.from.is_some() { done.map_err(Recipe::explain) } else { done }
 }
 
-/// A recipe as a pipeline that can be run. It has no paths; of stages that read a file it says so, and that file has to be named.
-fn runnable(recipe: &str, name: &str, overrides: &Overrides) -> Result<String, Failure> {
-    let mut table: toml::Table =
-        recipe.parse().map_err(|e: toml::de::Error| Failure::failed(format!("{name}: {}", e.message())))?;
-    // Of several formats each file tells its own.
-    if let Some(source) = table.get_mut("source").and_then(toml::Value::as_table_mut)
-        && source.get("type").is_some_and(toml::Value::is_array)
-    {
-        source.remove("type");
-    }
-    let stages = table.get_mut("stage").and_then(toml::Value::as_array_mut);
-    for (number, stage) in stages.into_iter().flatten().enumerate() {
-        let Some(stage) = stage.as_table_mut() else { continue };
-        for (mark, option) in [("loaded", "load"), ("from_file", "path")] {
-            if stage.remove(mark).is_none() {
-                continue;
-            }
-            // What counting has is not wanted beside a file.
-            stage.remove("offset");
-            let wanted = format!("stage.{number}.{option}=");
-            if !overrides.set.iter().any(|set| set.replace(' ', "").starts_with(&wanted)) {
-                let kind = stage.get("type").and_then(toml::Value::as_str).unwrap_or_default();
-                let message =
-                    format!("{name}: stage {number} ({kind}) read a file, which the recipe does not name");
-                return Err(Failure::refused(message)
-                    .with_code(Code::Missing)
-                    .with_help(format!("name it: --set {wanted}FILE")));
-            }
+fn text_of(args: &Args) -> Result<Text, Failure> {
+    match (&args.file, &args.from) {
+        (_, Some(index)) => {
+            let (_, recipe) = index::file::read_header(index).map_err(|e| open_failure(index, &e))?;
+            recipe_of(index, &recipe)?.with(&args.overrides.set)
         }
+        (Some(file), None) => read(file, &args.overrides),
+        (None, None) => Err(Failure::refused("expected a pipeline file, found none")),
     }
-    Ok(table.to_string())
 }
 
 /// The text of a pipeline file, with what is to be changed in it.

@@ -6,7 +6,7 @@ use readers::{Io, Metric};
 use serde::Serialize;
 use toml::{Table, Value};
 
-use crate::output::atomic::is_same_place;
+use crate::output::atomic::{is_same_place, partial_name};
 use crate::output::diagnostics::{Verbosity, say};
 use crate::output::progress::{Progress, ProgressStyle};
 use crate::output::stats::{self, Destination};
@@ -325,10 +325,12 @@ pub(super) fn execute(
     pipeline.insert("sink".to_owned(), sink.into());
     escape(&mut pipeline);
     let text = pipeline.to_string();
-    let mut pipeline = Pipeline::parse(Text::of_flags(text.clone()))?;
-    args.shared.put_into(&mut pipeline);
+    let pipeline = Pipeline::parse(Text::of_flags(text.clone())).map(|mut pipeline| {
+        args.shared.put_into(&mut pipeline);
+        pipeline
+    });
     if args.print_pipeline {
-        return stdout::write(text.as_bytes());
+        return pipeline.and_then(|_| stdout::write(text.as_bytes()));
     }
     run_pipeline(pipeline, &args.shared, verbosity)
 }
@@ -347,18 +349,18 @@ fn escape_value(value: &mut Value) {
     }
 }
 
-/// Plans and runs a pipeline, and says how it went.
+/// Plans and runs a pipeline, and says how it went, also where the pipeline itself is wrong.
 pub(super) fn run_pipeline(
-    pipeline: Pipeline,
+    pipeline: Result<Pipeline, Failure>,
     flags: &RunFlags,
     verbosity: Verbosity,
 ) -> Result<(), Failure> {
     let verbosity = if flags.quiet_here { Verbosity::Quiet } else { verbosity };
     let progress = Progress::new(verbosity, flags.progress);
     let monitoring = Monitoring { cancel: Cancel::by_signals(), progress };
-    let resumes = pipeline.run.resume;
+    let resumes = pipeline.as_ref().is_ok_and(|pipeline| pipeline.run.resume);
     let mut stats = Stats::new(&flags.stats)?;
-    let outcome = pipeline.plan_with(&monitoring).and_then(|plan| {
+    let outcome = pipeline.and_then(|pipeline| pipeline.plan_with(&monitoring)).and_then(|plan| {
         stats.keep_off(plan.files(), plan.uses_stdout().then_some("rows"))?;
         for note in plan.notes() {
             say(Verbosity::Verbose, verbosity, &format!("note: {note}"));
@@ -397,6 +399,16 @@ pub(super) fn run_pipeline(
         }
     }
     say(Verbosity::Normal, verbosity, &summary(&report));
+    for output in report.outputs.iter().filter(|_| !resumes) {
+        let kept = partial_name(&output.path);
+        if kept.is_file() {
+            let (kept, name) = (kept.display(), output.path.display());
+            let line = format!(
+                "note: {kept} is what a run that was stopped has kept of {name}; nothing needs it any more: remove it, and {kept}.json"
+            );
+            say(Verbosity::Normal, verbosity, &line);
+        }
+    }
     Ok(())
 }
 
@@ -462,7 +474,7 @@ fn summary(report: &Report) -> String {
     if let Some(path) = &report.skipped {
         return format!("{}: exists already, nothing was done", path.display());
     }
-    let rows = format!("{} rows x {}", units::count(report.rows), report.dim);
+    let rows = format!("{} x {}", units::rows(report.rows), report.dim);
     let rows = match report.resumed_rows {
         Some(earlier @ 1..) => format!("{rows} ({} of them were there)", units::count(earlier)),
         _ => rows,

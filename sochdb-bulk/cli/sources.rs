@@ -37,6 +37,22 @@ pub(super) struct Opened {
     pub(super) formats: Vec<(&'static FormatDescriptor, String)>,
 }
 
+/// The reader of a format, with some options that are texts.
+pub(super) fn opener_with<'o>(
+    format: &FormatDescriptor,
+    options: impl IntoIterator<Item = (&'o str, Option<&'o str>)>,
+) -> Result<Box<dyn OpenFormat>, Failure> {
+    let options = options
+        .into_iter()
+        .filter_map(|(option, value)| Some(format!("{option} = {}", Value::String(value?.to_owned()))));
+    let options = format!("{{ {} }}", options.collect::<Vec<_>>().join(", "));
+    ValueDeserializer::parse(&options).and_then(|options| (format.parse)(options)).map_err(|e| {
+        let what = e.message().lines().next().unwrap_or_default();
+        Failure::refused(format!("{}: {what}", format.name))
+            .with_help(format!("`sochdb-bulk plugins show {}` lists its options", format.name))
+    })
+}
+
 impl Request {
     /// All files that are meant.
     pub(super) fn files(&self) -> Result<Vec<PathBuf>, Failure> {
@@ -81,13 +97,8 @@ impl Request {
         let options = named
             .into_iter()
             .filter(|(option, _)| !self.columns_where_there_are || has(option))
-            .filter_map(|(option, name)| Some(format!("{option} = {}", Value::String(name.clone()?))));
-        let options = format!("{{ {} }}", options.collect::<Vec<_>>().join(", "));
-        ValueDeserializer::parse(&options).and_then(|options| (format.parse)(options)).map_err(|e| {
-            let what = e.message().lines().next().unwrap_or_default();
-            Failure::refused(format!("{}: {what}", format.name))
-                .with_help(format!("`sochdb-bulk plugins show {}` lists its options", format.name))
-        })
+            .map(|(option, name)| (option, name.as_deref()));
+        opener_with(format, options)
     }
 
     /// Opens all files.

@@ -183,6 +183,21 @@ impl AtomicFile {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
+    /// The name that the file has now, if it has one and does not keep it.
+    pub(super) fn temporary(&self) -> Option<&Path> {
+        self.temporary.as_deref().filter(|_| !self.is_kept)
+    }
+
+    /// Forgets that name, which is that of another file now.
+    pub(super) fn give_up_temporary(&mut self) -> Option<PathBuf> {
+        self.temporary.take()
+    }
+
+    /// Makes a new name durable.
+    pub(super) fn sync_name(target: &Path) -> Result<(), Failure> {
+        sync_folder(folder(target)).map_err(|e| Failure::io("write", target, &e))
+    }
+
     /// Gives the file its name, in place of any older file.
     ///
     /// # Errors

@@ -59,15 +59,17 @@ fn likes_colours() -> bool {
 
 /// Shows why a command failed, and everything that is wrong beside it.
 pub(crate) fn failure(failure: &Failure, format: ErrorFormat, colour: Colour) {
-    let is_coloured = colour.is_wanted();
-    for one in failure.each() {
-        match format {
-            ErrorFormat::Json => line(&one.as_json().to_string()),
-            ErrorFormat::Text => {
-                let label = format!("error[{}]", one.code().number());
-                let label = if is_coloured { format!("\x1b[1;31m{label}\x1b[0m") } else { label };
-                line(&format!("{label}: {}{}", one.line(), one.details()));
-            }
+    failure.each().into_iter().for_each(|one| line(&text_of(one, format, colour)));
+}
+
+/// One failure as it is shown.
+pub(crate) fn text_of(failure: &Failure, format: ErrorFormat, colour: Colour) -> String {
+    match format {
+        ErrorFormat::Json => failure.as_json().to_string(),
+        ErrorFormat::Text => {
+            let label = format!("error[{}]", failure.code().number());
+            let label = if colour.is_wanted() { format!("\x1b[1;31m{label}\x1b[0m") } else { label };
+            format!("{label}: {}{}", failure.line(), failure.details())
         }
     }
 }

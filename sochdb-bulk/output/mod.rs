@@ -7,4 +7,5 @@ pub(crate) mod partial;
 pub(crate) mod progress;
 pub(crate) mod stats;
 pub(crate) mod stdout;
+pub(crate) mod together;
 pub(crate) mod units;

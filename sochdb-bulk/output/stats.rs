@@ -94,7 +94,7 @@ pub(crate) fn write<R: Serialize>(
 pub(crate) fn digest(path: &Path) -> Result<String, Failure> {
     let read = || -> std::io::Result<u128> {
         let (mut file, mut state) = (File::open(path)?, xxhash_rust::xxh3::Xxh3::new());
-        let mut buffer = vec![0; 1 << 18];
+        let mut buffer = vec![0; 1 << 16];
         loop {
             match file.read(&mut buffer)? {
                 0 => return Ok(state.digest128()),

@@ -13,6 +13,20 @@ pub(crate) fn count(n: u64) -> String {
     out
 }
 
+/// `1 row`, `1,234,567 rows`.
+pub(crate) fn rows(n: u64) -> String {
+    counted(n, "row", "rows")
+}
+
+/// `1 query`, `1,000 queries`.
+pub(crate) fn queries(n: u64) -> String {
+    counted(n, "query", "queries")
+}
+
+fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { many })
+}
+
 /// Bytes with a binary unit: `512 B`, `1.5 KiB`, `146.5 MiB`.
 #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
 pub(crate) fn bytes(n: u64) -> String {

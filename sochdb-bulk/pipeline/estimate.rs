@@ -46,7 +46,7 @@ pub(crate) fn estimate(
     let row_bytes = (plan.dim() as u64 * 4).max(1);
     let probe_rows = PROBE_ROWS.max(PROBE_BYTES / row_bytes).min(rows);
     let folder = tempfile::tempdir()
-        .map_err(|e| Failure::io("make a temporary folder in", &std::env::temp_dir(), &e))?;
+        .map_err(|e| Failure::io("make a temporary folder in", &tempfile::env::temp_dir(), &e))?;
     pipeline.run = RunOptions { if_exists: super::IfExists::Replace, resume: false, ..run.clone() };
     pipeline.check = None;
     pipeline.first_rows = Some(probe_rows);

@@ -14,10 +14,10 @@ use crate::stages::{Map, NonFinite};
 
 /// Time that threads spend on one thing.
 #[derive(Debug, Default)]
-pub(super) struct Clock(AtomicU64);
+pub(crate) struct Clock(AtomicU64);
 
 impl Clock {
-    pub(super) fn time<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn time<T>(&self, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let outcome = work();
         self.add(start.elapsed());
@@ -28,7 +28,7 @@ impl Clock {
         self.0.fetch_add(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    pub(super) fn secs(&self) -> f64 {
+    pub(crate) fn secs(&self) -> f64 {
         Duration::from_nanos(self.0.load(Ordering::Relaxed)).as_secs_f64()
     }
 }

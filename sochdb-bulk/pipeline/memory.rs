@@ -6,9 +6,10 @@ use super::run_options::MemoryLimit;
 use crate::output::units;
 use crate::{Code, Failure};
 
-/// What any process needs, and each of its threads.
-const PROCESS_BYTES: u64 = 3 << 19;
-const THREAD_BYTES: u64 = 64 << 10;
+/// What any process needs, and each of its threads: what was measured where nothing else is in memory, and a little more. A
+/// good part of it are the tables that the loader makes of the program, of which more is left without optimisation.
+const PROCESS_BYTES: u64 = if cfg!(debug_assertions) { 1408 << 10 } else { 1 << 20 };
+const THREAD_BYTES: u64 = 32 << 10;
 
 /// What the stream itself holds: the batches in flight.
 #[derive(Debug, Clone, Copy)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use readers::{
-    Concat, Dataset, Detected, Error, FormatDescriptor, Input, OpenFormat, Program, Surroundings, Zip,
-    check_named, detect, files_called,
+    Chosen, Concat, Dataset, Detected, Error, FormatDescriptor, Input, OpenFormat, Program, Surroundings,
+    Zip, check_named, detect, files_called,
 };
 
 use super::source::{Files, Source};
@@ -33,6 +33,10 @@ pub(crate) struct Found {
     pub(crate) formats: Vec<&'static str>,
     /// Those of ids and further columns, where these come from other files.
     pub(crate) column_formats: Vec<&'static str>,
+    /// Which columns or arrays of them the vectors come from, and the ids if those are beside them.
+    pub(super) chosen: Vec<Chosen>,
+    /// Which columns of the other files the ids come from.
+    pub(super) column_chosen: Vec<Chosen>,
     /// What told the format of the first file.
     pub(crate) reason: String,
 }
@@ -66,6 +70,7 @@ pub(super) fn open(
     let parts = parts.sum();
     let mut all = Concat::of(parts);
     let (mut formats, mut column_formats, mut ids_name) = (Vec::new(), Vec::new(), None);
+    let (mut chosen, mut column_chosen) = (None, Vec::new());
     for (source, paths) in sources.iter().zip(found) {
         let mut side = Side {
             files: &source.vectors,
@@ -86,6 +91,10 @@ pub(super) fn open(
                 side.wanted.ids &= columns.info().ids.is_none();
                 ids_name = Some(name).filter(|_| columns.info().ids.is_some() && sources.len() == 1);
                 let vectors = opening.concat(&mut side, paths)?;
+                if sources.len() == 1 {
+                    chosen = Some(vectors.info().chosen.clone());
+                    column_chosen.clone_from(&columns.info().chosen);
+                }
                 right.add_formats(&mut column_formats);
                 all.push(Box::new(Zip::new(vectors, columns)?), None)?;
             }
@@ -99,6 +108,8 @@ pub(super) fn open(
         name: several.unwrap_or(first),
         formats,
         column_formats,
+        chosen: chosen.unwrap_or_else(|| dataset.info().chosen.clone()),
+        column_chosen,
         reason: opening.reason.unwrap_or_default(),
     };
     Ok(Opened { dataset, found, ids_name, notes: opening.notes })

@@ -29,7 +29,7 @@ pub(super) fn note(stage: &dyn AnyStage, action: &Action) -> Option<String> {
         }
         Action::Reorder(_) => Some(format!(
             "{name}: all rows are seen before the first goes on, and set aside in {} where they cannot be read in any order",
-            std::env::temp_dir().display()
+            tempfile::env::temp_dir().display()
         )),
     }
 }

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use readers::{Dataset, DatasetInfo, IdType, Rows, Scan};
+use readers::{Chosen, Dataset, DatasetInfo, IdType, Rows, Scan};
 use toml::Spanned;
 
 use super::memory::{self, Fixed, StreamMemory};
 use super::open::{Found, Opened, Wanted, open};
 use super::outline::{Outline, OutputOutline, StepOutline};
 use super::passes::{Planned, note};
+use super::remedies;
 use super::resume::{self, Resume};
 use super::run::threads_or_all;
 use super::source::Source;
@@ -82,6 +83,12 @@ impl Origins {
 
 impl Plan {
     pub(super) fn new(pipeline: Pipeline, monitoring: &Monitoring) -> Result<Self, Failure> {
+        let is_typed = !pipeline.text.is_of_flags();
+        let planned = Self::of(pipeline, monitoring);
+        if is_typed { planned.map_err(remedies::in_keys) } else { planned }
+    }
+
+    fn of(pipeline: Pipeline, monitoring: &Monitoring) -> Result<Self, Failure> {
         let Pipeline { text, name, run, allow_exec, sources, stages, sinks, check, first_rows } = pipeline;
         let reads_once = sources.iter().any(Source::reads_once);
         let threads = threads_or_all(run.threads);
@@ -208,8 +215,7 @@ impl Plan {
             }
         }
         let skipped = existing(&outputs, &firsts, run.if_exists)?;
-        let formats = [found.formats.clone(), found.column_formats.clone()];
-        let recipe = recipe(formats, info, &scan, recipe_stages, &*sink);
+        let recipe = recipe(&found, info, &scan, recipe_stages, &*sink);
         let cannot_resume = [
             (several_sinks, "it has several sinks"),
             (!sink_plan.can_resume, "its sink begins anew every time, or has to write ids at the end"),
@@ -384,28 +390,32 @@ fn existing(
 /// The pipeline as far as it decides the result, as TOML. No paths, not even how many, and nothing of how it is run. The
 /// formats are those of the vectors, and of columns in other files.
 fn recipe(
-    [formats, column_formats]: [Vec<&str>; 2],
+    found: &Found,
     info: &DatasetInfo,
     scan: &Scan,
     stages: Vec<toml::Value>,
     sink: &dyn AnySink,
 ) -> String {
-    let mut source = toml::Table::new();
-    let kind = |formats: Vec<&str>| match formats.as_slice() {
-        [format] => toml::Value::from(*format),
-        _ => formats.into(),
+    let files = |formats: &[&str]| {
+        let kind = match formats {
+            [format] => toml::Value::from(*format),
+            formats => formats.to_vec().into(),
+        };
+        toml::Table::from_iter([("type".to_owned(), kind)])
     };
-    source.insert("type".to_owned(), kind(formats));
-    source.insert("dim".to_owned(), i64::try_from(info.dim).unwrap_or(i64::MAX).into());
     // Which column or array, also where it went without saying: another file may have others.
-    for chosen in info.chosen.iter().filter(|_| column_formats.is_empty()) {
-        source.insert(chosen.option.to_owned(), chosen.value.as_str().into());
-    }
+    let choose = |table: &mut toml::Table, chosen: &[Chosen]| {
+        table.extend(chosen.iter().map(|one| (one.option.to_owned(), one.value.as_str().into())));
+    };
+    let mut source = files(&found.formats);
+    source.insert("dim".to_owned(), i64::try_from(info.dim).unwrap_or(i64::MAX).into());
+    choose(&mut source, &found.chosen);
     if info.rows != Rows::Exact(scan.rows.end) || scan.rows.start > 0 {
         source.insert("rows".to_owned(), format!("{}..{}", scan.rows.start, scan.rows.end).into());
     }
-    if !column_formats.is_empty() {
-        let columns = toml::Table::from_iter([("type".to_owned(), kind(column_formats))]);
+    if !found.column_formats.is_empty() {
+        let mut columns = files(&found.column_formats);
+        choose(&mut columns, &found.column_chosen);
         source.insert("columns".to_owned(), columns.into());
     }
     let mut table = toml::Table::new();

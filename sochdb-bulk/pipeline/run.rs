@@ -13,6 +13,7 @@ use super::resume::{self, Resume};
 use super::{Monitoring, Plan, direct, ordered};
 use crate::Failure;
 use crate::output::partial::Partial;
+use crate::output::together::publish_all;
 use crate::sinks::{Finish, InOrder, SinkJob, Writer};
 use crate::stages::Dropped;
 
@@ -218,15 +219,7 @@ impl Plan {
             clocks.sink.time(|| file.prepare())?;
         }
         cancel.check()?;
-        let mut in_place: Vec<String> = Vec::new();
-        for file in files {
-            let name = file.target().display().to_string();
-            file.publish().map_err(|failure| match in_place.is_empty() {
-                true => failure,
-                false => failure.with_help(format!("whole and in place already: {}", in_place.join(", "))),
-            })?;
-            in_place.push(name);
-        }
+        publish_all(files)?;
         if let Some(partial) = partial {
             partial.remove();
         }
@@ -267,10 +260,19 @@ impl Plan {
             details: stage.details(),
             ..step("stage", name, clock)
         });
-        let sink = StepReport {
-            wait_secs: clocks.sink_wait.secs(),
-            ..step("sink", &self.sink_names.join(" + "), &clocks.sink)
-        };
-        std::iter::once(source).chain(stages).chain([sink]).collect()
+        let wait_secs = clocks.sink_wait.secs();
+        let sink = StepReport { wait_secs, ..step("sink", &self.sink_names.join(" + "), &clocks.sink) };
+        // Several sinks wait for the same rows.
+        let of_several = self.sink_names.iter().zip(self.sink.busy_secs());
+        let several = of_several.map(|(name, busy_secs)| StepReport {
+            r#type: (*name).to_owned(),
+            busy_secs,
+            ..sink.clone()
+        });
+        let mut sinks: Vec<StepReport> = several.collect();
+        if sinks.is_empty() {
+            sinks.push(sink);
+        }
+        std::iter::once(source).chain(stages).chain(sinks).collect()
     }
 }

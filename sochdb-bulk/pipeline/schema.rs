@@ -140,6 +140,11 @@ fn check() -> Value {
     })
 }
 
+/// Further names of an option.
+pub(super) fn aliases(option: &Value) -> impl Iterator<Item = &str> {
+    option.get("aliases").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
 fn words(name: &'static str, aliases: &[&'static str]) -> Words {
     std::iter::once(name).chain(aliases.iter().copied()).collect()
 }
@@ -183,6 +188,15 @@ fn files(formats: &[(Words, Map<String, Value>)], common: &Map<String, Value>) -
     let mut variants = Vec::new();
     for (words, options) in formats {
         let mut options = options.clone();
+        let properties_of = properties(&mut options);
+        let more: Vec<(String, Value)> = properties_of
+            .values()
+            .flat_map(|option| aliases(option).map(|name| (name.to_owned(), option.clone())))
+            .collect();
+        properties_of.extend(more);
+        for option in properties_of.values_mut().filter_map(Value::as_object_mut) {
+            option.remove("aliases");
+        }
         // What one format must have, another has not.
         for (name, schema) in properties(&mut options).iter() {
             let known = any.entry(name.clone()).or_insert_with(|| schema.clone());

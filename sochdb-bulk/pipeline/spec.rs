@@ -15,6 +15,7 @@ use super::recall::{self, RecallCheck};
 use super::run_options::{self, RunOptions};
 use super::source::{self, Source};
 use super::suggest::did_you_mean;
+use super::wrong_value::remedy;
 use super::{Monitoring, Plan, Text, on_error};
 use crate::sinks::{self, AnySink};
 use crate::stages::{self, AnyStage};
@@ -290,19 +291,28 @@ pub(super) fn parse_options<T: ?Sized>(
     let schema = schema(&mut schemars::SchemaGenerator::default());
     let properties = schema.get("properties").and_then(|properties| properties.as_object());
     let known: Vec<&str> = properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    // Other names of an option, which nobody is told of.
+    let aliases: Vec<&str> =
+        properties.into_iter().flatten().flat_map(|(_, option)| super::schema::aliases(option)).collect();
     let mut problems = Problems::default();
     if let DeValue::Table(table) = options.get_mut() {
         let all: Vec<&str> = more.iter().copied().chain(known.iter().copied()).collect();
         let (theirs, unknown): (DeTable<'_>, DeTable<'_>) =
-            std::mem::take(table).into_iter().partition(|(key, _)| known.contains(&key.get_ref().as_ref()));
+            std::mem::take(table).into_iter().partition(|(key, _)| {
+                [&known, &aliases].iter().any(|names| names.contains(&key.get_ref().as_ref()))
+            });
         *table = theirs;
         refuse_unknown(text, unknown.keys(), &all, ["option", "options here"], &mut problems);
     }
     let failure = match parse(ValueDeserializer::from(options)) {
         Ok(parsed) => return problems.none().map(|()| parsed),
-        Err(e) => text
-            .refuse_toml(&e, span, Code::WrongValue)
-            .with_help(format!("`sochdb-bulk plugins show {name}` describes all options")),
+        Err(e) => {
+            let failure = text.refuse_toml(&e, span, Code::WrongValue);
+            let more = format!("`sochdb-bulk plugins show {name}` describes all options");
+            let help =
+                remedy(failure.message()).map_or_else(|| more.clone(), |help| format!("{help}; {more}"));
+            failure.with_help(help)
+        }
     };
     match problems.none() {
         Ok(()) => Err(failure),

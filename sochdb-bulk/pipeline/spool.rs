@@ -326,7 +326,7 @@ fn info(rows: usize, dim: usize) -> DatasetInfo {
 
 /// What the files are called in messages.
 fn set_aside() -> PathBuf {
-    std::env::temp_dir().join("(rows set aside)")
+    tempfile::env::temp_dir().join("(rows set aside)")
 }
 
 fn missing(row: u64) -> Error {
@@ -334,7 +334,7 @@ fn missing(row: u64) -> Error {
 }
 
 fn no_room(action: &str, error: &io::Error) -> Failure {
-    Failure::failed(format!("cannot {action} in {}: {error}", std::env::temp_dir().display()))
+    Failure::failed(format!("cannot {action} in {}: {error}", tempfile::env::temp_dir().display()))
         .with_help("all rows are set aside there: make room, or set TMPDIR to a folder with more")
 }
 

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::environment;
 use super::overrides::Override;
 use super::problems::Problems;
+use super::wrong_value::remedy;
 use crate::error::Place;
 use crate::{Code, Failure};
 
@@ -67,6 +68,11 @@ impl Text {
     /// What flags were turned into: relative paths begin in the current folder, and failures show no places.
     pub(crate) fn of_flags(text: impl Into<String>) -> Self {
         Self { origin: Origin::Flags, ..Self::new("flags", text, "") }
+    }
+
+    /// Whether it is of flags.
+    pub(super) fn is_of_flags(&self) -> bool {
+        matches!(self.origin, Origin::Flags)
     }
 
     /// The file it is from, if it is.
@@ -220,11 +226,10 @@ impl Text {
         } else {
             or
         };
-        let help = match code {
-            Code::Missing => "`sochdb-bulk new npy/hnsw` prints a whole example",
-            _ => "texts have quotes, numbers and true or false have none, lists have brackets",
-        };
-        self.refuse(error.span().unwrap_or(span), &in_our_words(&message)).with_code(code).with_help(help)
+        let message = in_our_words(&message);
+        let help = remedy(&message)
+            .unwrap_or_else(|| "`sochdb-bulk new npy/hnsw` prints a whole example".to_owned());
+        self.refuse(error.span().unwrap_or(span), &message).with_code(code).with_help(help)
     }
 }
 

@@ -171,6 +171,11 @@ impl Layout {
         }
     }
 
+    /// Whether rows are other bytes in the file than in memory.
+    fn is_encoded(&self) -> bool {
+        self.value != Value::F32 || self.rows_have_dim
+    }
+
     fn row_bytes(&self, dim: usize) -> usize {
         dim.saturating_mul(self.value.size_bytes()).saturating_add(if self.rows_have_dim { 4 } else { 0 })
     }
@@ -191,7 +196,7 @@ impl Layout {
         mut write: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let dim = batch.dim();
-        if self.value == Value::F32 && !self.rows_have_dim {
+        if !self.is_encoded() {
             return write(0, bytemuck::cast_slice(batch.values()));
         }
         let count = i32::try_from(dim)
@@ -215,8 +220,11 @@ impl Layout {
     /// As [`super::Sink::plan`].
     pub(super) fn plan(&self, path: &Path, input: &StreamInfo, threads: usize) -> Result<SinkPlan, Failure> {
         let mut plan = stream::plan(path, Some(self.what))?;
-        plan.memory.push(("encoding", (threads * PORTION_BYTES.max(self.row_bytes(input.dim))) as u64));
         plan.is_positional = !is_from_front_to_back(path);
+        if self.is_encoded() {
+            let writers = if plan.is_positional { threads } else { 1 };
+            plan.memory.push(("encoding", (writers * PORTION_BYTES.max(self.row_bytes(input.dim))) as u64));
+        }
         self.header(input.rows.exact().unwrap_or_default(), input.dim)?;
         if inside_zst(path).is_none() {
             plan.can_resume = !plan.uses_stdout;

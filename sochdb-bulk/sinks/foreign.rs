@@ -5,10 +5,42 @@ use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
 use exchange::{Ids, Library, Whole};
 use index::Index;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 use crate::output::atomic::{AtomicFile, PORTION_BYTES};
 use crate::pipeline::Cancel;
+
+/// Whose index is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum IndexFormat {
+    #[default]
+    Native,
+    Hnswlib,
+    Faiss,
+    Usearch,
+    Sochdb,
+}
+
+impl IndexFormat {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The library, unless it is this program.
+    pub(super) fn library(self) -> Option<&'static Library> {
+        match self {
+            Self::Native => None,
+            Self::Hnswlib => Library::called("hnswlib"),
+            Self::Faiss => Library::called("faiss"),
+            Self::Usearch => Library::called("usearch"),
+            Self::Sochdb => Library::called("sochdb"),
+        }
+    }
+}
 
 /// Writes an index for a library into a new file, on the current rayon pool.
 ///

@@ -249,6 +249,10 @@ pub trait AnySink: fmt::Debug + Send + Sync {
     fn names(&self) -> Vec<&'static str> {
         vec![self.name()]
     }
+    /// How long each of them is at work so far, where they are several.
+    fn busy_secs(&self) -> Vec<f64> {
+        Vec::new()
+    }
     /// [`Sink::KEEPS_PAYLOAD`].
     fn keeps_payload(&self) -> bool;
     /// [`Sink::MEASURES_RECALL`].

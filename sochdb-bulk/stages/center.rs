@@ -135,7 +135,7 @@ impl Map for Mean {
     }
 
     fn notes(&self) -> Vec<String> {
-        let learnt = |rows| format!("the mean of {} rows is subtracted", units::count(rows as u64));
+        let learnt = |rows| format!("the mean of {} is subtracted", units::rows(rows as u64));
         self.sample_rows.map(learnt).into_iter().collect()
     }
 }

@@ -26,8 +26,8 @@ pub struct Dedup {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum By {
-    /// The same vector, bit for bit. Compared are hashes of 128 bits: among a thousand million rows, two different ones are taken for
-    /// equal with a chance of one in 10^20.
+    /// The same vector: the same bytes, but that -0.0 is 0.0. Compared are hashes of 128 bits: among a thousand million rows, two different
+    /// ones are taken for equal with a chance of one in 10^20.
     #[default]
     Bytes,
     /// The same id. Ids that are texts are compared by hashes as well.
@@ -71,7 +71,7 @@ impl Map for Seen {
         let mut kept = Vec::with_capacity(batch.rows());
         for (row, vector) in batch.vectors().enumerate() {
             let key = match self.by {
-                By::Bytes => xxh3_128(bytemuck::cast_slice(vector)),
+                By::Bytes => hash_of(vector),
                 // Spread over the table by a multiplication, which gives each id a key of its own.
                 By::Id => match batch.ids().texts() {
                     Some(ids) => xxh3_128(ids.value(row).as_bytes()),
@@ -98,6 +98,16 @@ impl Map for Seen {
         };
         self.left_out.report(reason).into_iter().collect()
     }
+}
+
+/// A hash of a vector, which is the same for vectors that are equal: -0.0 is 0.0.
+pub(crate) fn hash_of(vector: &[f32]) -> u128 {
+    const NEGATIVE_ZERO: u32 = 1 << 31;
+    if vector.iter().any(|value| value.to_bits() == NEGATIVE_ZERO) {
+        let plain: Vec<f32> = vector.iter().map(|&value| if value == 0.0 { 0.0 } else { value }).collect();
+        return xxh3_128(bytemuck::cast_slice(&plain));
+    }
+    xxh3_128(bytemuck::cast_slice(vector))
 }
 
 /// The keys are hashes already.

@@ -30,6 +30,7 @@ use toml::de::ValueDeserializer;
 pub use action::{Action, Fit, Lesson, Map, Reorder};
 pub use cast::{Cast, Overflow, To};
 pub use center::Center;
+pub(crate) use dedup::hash_of;
 pub use dedup::{By, Dedup};
 pub(crate) use draw::Draw;
 pub use draw::DrawnRows;

@@ -5,6 +5,7 @@
 //! outliers, so that a few huge values do not cost all others their precision. Distances of codes are whole numbers and so the same
 //! everywhere; they only propose, and exact distances decide.
 
+pub(crate) mod packed;
 mod quantizer;
 
 use rayon::prelude::*;

@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{Corrupt, corrupt};
 use crate::codes::stride_bytes;
 use crate::level::MAX_LEVEL;
-use crate::{Metric, Params};
+use crate::{Metric, Params, Storage};
 
 pub(super) const HEADER_BYTES: usize = 4096;
 pub(super) const FOOTER_BYTES: usize = 64;
@@ -59,7 +59,7 @@ pub(super) const ENTRY_POINT_OFFSET: u64 = at::ENTRY_POINT as u64;
 #[repr(u32)]
 #[non_exhaustive]
 pub enum SectionKind {
-    /// `rows * dim` f32, row-major.
+    /// `rows * dim` f32, row-major; or f16, or i8. See [`Storage`].
     Vectors = 1,
     /// xxh3-64 of each 64 KiB block of the vectors.
     VectorChecksums = 2,
@@ -85,10 +85,14 @@ pub enum SectionKind {
     CodeChecksums = 12,
     /// Where each text begins, and where the last ends: `rows + 1` u64; then the texts. In the place of the ids.
     TextIds = 13,
+    /// What the numbers of vectors stored as i8 stand for: the middle of each column, then the step of each; f32.
+    ValueSteps = 14,
+    /// The file that has the vectors, where the index has none: u64 offset, u64 length of the file, its path.
+    Source = 15,
 }
 
 impl SectionKind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::Vectors,
         Self::VectorChecksums,
         Self::Ids,
@@ -102,6 +106,8 @@ impl SectionKind {
         Self::Codes,
         Self::CodeChecksums,
         Self::TextIds,
+        Self::ValueSteps,
+        Self::Source,
     ];
 
     /// The name that is printed.
@@ -120,6 +126,8 @@ impl SectionKind {
             Self::Codes => "codes",
             Self::CodeChecksums => "code checksums",
             Self::TextIds => "text ids",
+            Self::ValueSteps => "value steps",
+            Self::Source => "source",
         }
     }
 }
@@ -153,6 +161,8 @@ pub struct Header {
     pub rows: u64,
     /// Values a row.
     pub dim: usize,
+    /// How the vectors are stored.
+    pub storage: Storage,
     /// Metric, M, `ef_construction` and seed.
     pub params: Params,
     /// A node of the top level, by its position there; nothing in an empty index.
@@ -204,6 +214,7 @@ impl Header {
         put(at::MAJOR, &MAJOR.to_le_bytes());
         put(at::MINOR, &MINOR.to_le_bytes());
         put(at::HEADER_LENGTH, &count(HEADER_BYTES));
+        put(at::REQUIRED_FEATURES, &self.storage.feature().to_le_bytes());
         put(at::FILE_LENGTH, &self.file_length_bytes.to_le_bytes());
         put(at::ROWS, &self.rows.to_le_bytes());
         put(at::DIM, &count(self.dim));
@@ -262,8 +273,16 @@ impl Header {
             HEADER_BYTES as u64,
             HEADER_BYTES as u64,
         )?;
+        let features = fields.u64(at::REQUIRED_FEATURES);
+        let storage = Storage::of_features(features).ok_or_else(|| {
+            corrupt("header, required features", at::REQUIRED_FEATURES as u64, "0, 1, 2 or 4", features)
+        })?;
         known("optional features", at::OPTIONAL_FEATURES, 0)?;
-        known("file length", at::FILE_LENGTH, file_length_bytes)?;
+        let said = fields.u64(at::FILE_LENGTH);
+        if said != file_length_bytes {
+            let expected = format!("a file of {said} bytes, as it says");
+            return Err(corrupt("header, file length", at::FILE_LENGTH as u64, expected, file_length_bytes));
+        }
         let rows = in_range("rows", at::ROWS, fields.u64(at::ROWS), 0, crate::graph::MAX_ROWS as u64)? as u64;
         let dim = in_range("dim", at::DIM, fields.u32(at::DIM).into(), 1, 65_536)?;
         let metric = Metric::from_code(bytes[at::METRIC])
@@ -313,6 +332,7 @@ impl Header {
             file_length_bytes,
             rows,
             dim,
+            storage,
             params: Params { metric, m, ef_construction, seed: fields.u64(at::SEED) },
             entry_point,
             levels,
@@ -363,6 +383,9 @@ impl Header {
             if section.kind == SectionKind::Copies && section.length_bytes % 4 != 0 {
                 return bad("a multiple of 4 bytes".to_owned(), section.length_bytes);
             }
+            if section.kind == SectionKind::Vectors && self.storage == Storage::Source {
+                return Err(corrupt("header", at, "no vectors, as they are in another file", "some"));
+            }
             if section.kind == SectionKind::TextIds {
                 let least = (self.rows + 1) * 8;
                 if section.length_bytes < least {
@@ -376,7 +399,9 @@ impl Header {
         let cosine = self.params.metric == Metric::Cosine;
         let has_codes = self.section(SectionKind::Codes).is_some();
         for (kind, needed) in [
-            (SectionKind::Vectors, true),
+            (SectionKind::Vectors, self.storage != Storage::Source),
+            (SectionKind::Source, self.storage == Storage::Source),
+            (SectionKind::ValueSteps, self.storage == Storage::I8),
             (SectionKind::VectorChecksums, true),
             (SectionKind::Level0, true),
             (SectionKind::UpperLevels, self.levels.len() > 1),
@@ -398,18 +423,22 @@ impl Header {
     fn section_length(&self, kind: SectionKind) -> Option<u64> {
         let (m, rows) = (self.params.m as u64, self.rows);
         let codes = rows * stride_bytes(self.dim) as u64;
+        let vectors = rows * self.dim as u64 * self.storage.value_bytes() as u64;
         let checksums = |bytes: u64| bytes.div_ceil(super::BLOCK_BYTES as u64) * 8;
         Some(match kind {
-            SectionKind::Vectors => rows * self.dim as u64 * 4,
-            SectionKind::VectorChecksums => checksums(rows * self.dim as u64 * 4),
+            SectionKind::Vectors => vectors,
+            SectionKind::VectorChecksums => checksums(vectors),
             SectionKind::Ids => rows * 8,
             SectionKind::Level0 => rows * 2 * m * 4,
             SectionKind::UpperLevels => self.levels[1..].iter().map(|level| level.nodes * (1 + m) * 4).sum(),
             SectionKind::InverseNorms | SectionKind::CodeTerms => rows * 4,
+            SectionKind::ValueSteps => 2 * self.dim as u64 * 4,
             SectionKind::Quantizer => (2 + self.dim as u64) * 4,
             SectionKind::Codes => codes,
             SectionKind::CodeChecksums => checksums(codes),
-            SectionKind::Copies | SectionKind::Recipe | SectionKind::TextIds => return None,
+            SectionKind::Copies | SectionKind::Recipe | SectionKind::TextIds | SectionKind::Source => {
+                return None;
+            }
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod header;
 mod open;
+mod source;
 mod validate;
 mod write;
 
@@ -10,7 +11,7 @@ use std::fmt;
 pub use header::{Header, LevelInfo, SectionInfo, SectionKind};
 pub(crate) use open::Sections;
 pub use open::{OpenError, read_header};
-pub use write::{Contents, VectorChecksums, Vectors, Written, store_default_ef, write};
+pub use write::{Contents, VectorChecksums, VectorSource, Vectors, Written, store_default_ef, write};
 
 #[cfg(target_endian = "big")]
 compile_error!("index files are little-endian and mapped: a big-endian machine cannot use them in place");

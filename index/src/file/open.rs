@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::Mmap;
@@ -15,10 +15,13 @@ use super::header::{
     FOOTER_BYTES, HEADER_BYTES, Header, MAGIC, MAJOR, MINOR, SectionKind, check_checksum, encode_footer,
     required_features, version,
 };
+use super::source::Source;
 use super::validate::validate;
 use super::{BLOCK_BYTES, Corrupt, corrupt};
+use crate::Storage;
 use crate::check::BlockCheck;
 use crate::codes::stride_bytes;
+use crate::storage::Narrowing;
 
 /// Why an index file cannot be used.
 #[derive(Debug)]
@@ -33,6 +36,13 @@ pub enum OpenError {
         /// Major and minor version of the file.
         version: (u16, u16),
     },
+    /// The index has no vectors of its own, and those of the file that it was built from cannot be used.
+    Source {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What is wrong with it: what was expected, and what was found.
+        problem: String,
+    },
     /// The file is damaged.
     Corrupt(Corrupt),
 }
@@ -45,6 +55,9 @@ impl fmt::Display for OpenError {
             Self::Newer { version: (major, minor) } => {
                 write!(f, "written in format {major}.{minor}; this program reads up to {MAJOR}.{MINOR}")
             }
+            Self::Source { path, problem } => {
+                write!(f, "its vectors are in {}: {problem}", path.display())
+            }
             Self::Corrupt(corrupt) => corrupt.fmt(f),
         }
     }
@@ -55,7 +68,7 @@ impl std::error::Error for OpenError {
         match self {
             Self::Io(error) => Some(error),
             Self::Corrupt(corrupt) => Some(corrupt),
-            Self::NotAnIndex | Self::Newer { .. } => None,
+            Self::NotAnIndex | Self::Newer { .. } | Self::Source { .. } => None,
         }
     }
 }
@@ -91,7 +104,7 @@ pub fn read_header(path: &Path) -> Result<(Header, String), OpenError> {
     Ok((header, recipe))
 }
 
-fn open_regular(path: &Path) -> io::Result<File> {
+pub(super) fn open_regular(path: &Path) -> io::Result<File> {
     // Looked at before it is opened: opening a FIFO that nobody writes to would wait for ever.
     if std::fs::metadata(path)?.is_file() {
         File::open(path)
@@ -118,7 +131,7 @@ pub(super) fn header_of(file: &mut File) -> Result<Header, OpenError> {
     file.seek(SeekFrom::Start(0))?;
     file.read_exact(&mut bytes)?;
     let (major, minor) = version(&bytes);
-    if major > MAJOR || required_features(&bytes) != 0 {
+    if major > MAJOR || Storage::of_features(required_features(&bytes)).is_none() {
         check_checksum(&bytes)?;
         return Err(OpenError::Newer { version: (major, minor) });
     }
@@ -144,10 +157,20 @@ fn check_section(header: &Header, kind: SectionKind, bytes: &[u8]) -> Result<(),
     Err(corrupt(kind.name(), section.offset_bytes, expected, found))
 }
 
+/// What blocks and their checksums are in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Maps<'m> {
+    pub(super) blocks: &'m [u8],
+    pub(super) index: &'m [u8],
+    /// The file of the blocks, where that is another.
+    pub(super) source: Option<&'m Path>,
+}
+
 /// A section that is checked block by block, each when it is first used.
 #[derive(Debug)]
-struct Blocks {
+pub(super) struct Blocks {
     kind: SectionKind,
+    /// In the index file, unless the map of another goes with it.
     bytes: Range<usize>,
     checksums: Range<usize>,
     /// One bit a block: it was compared with its checksum.
@@ -160,18 +183,18 @@ impl Blocks {
         Self { kind, bytes, checksums, checked: (0..words).map(|_| AtomicU64::new(0)).collect() }
     }
 
-    fn get<'m>(&self, map: &'m Mmap) -> &'m [u8] {
+    fn get<'m>(&self, map: &'m [u8]) -> &'m [u8] {
         &map[self.bytes.clone()]
     }
 
     /// Compares the blocks that hold the bytes `range` of the section with their checksums, unless that was done.
     #[inline]
-    fn check(&self, map: &Mmap, range: Range<usize>) -> Result<(), Corrupt> {
+    fn check(&self, maps: Maps<'_>, range: Range<usize>) -> Result<(), Corrupt> {
         for block in range.start / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES) {
             let (word, bit) = (&self.checked[block / 64], 1 << (block % 64));
             // Relaxed: the bit guards no other memory, and a block that two threads check is checked twice.
             if word.load(Ordering::Relaxed) & bit == 0 {
-                self.check_block(map, block)?;
+                self.check_block(maps, block)?;
                 word.fetch_or(bit, Ordering::Relaxed);
             }
         }
@@ -179,11 +202,11 @@ impl Blocks {
     }
 
     /// Compares all blocks, also those that were compared before, in the current rayon pool.
-    fn check_all(&self, map: &Mmap) -> BlockCheck {
+    fn check_all(&self, maps: Maps<'_>) -> BlockCheck {
         let blocks = self.bytes.len().div_ceil(BLOCK_BYTES);
         let mut damaged: Vec<(usize, Corrupt)> = (0..blocks)
             .into_par_iter()
-            .filter_map(|block| Some((block, self.check_block(map, block).err()?)))
+            .filter_map(|block| Some((block, self.check_block(maps, block).err()?)))
             .collect();
         damaged.sort_by_key(|(block, _)| *block);
         BlockCheck {
@@ -195,16 +218,20 @@ impl Blocks {
     }
 
     #[cold]
-    fn check_block(&self, map: &Mmap, block: usize) -> Result<(), Corrupt> {
-        let checksums: &[u64] = bytemuck::cast_slice(&map[self.checksums.clone()]);
+    fn check_block(&self, maps: Maps<'_>, block: usize) -> Result<(), Corrupt> {
+        let checksums: &[u64] = bytemuck::cast_slice(&maps.index[self.checksums.clone()]);
         let start = self.bytes.start + block * BLOCK_BYTES;
         let end = (start + BLOCK_BYTES).min(self.bytes.end);
-        let (stored, computed) = (checksums[block], xxh3_64(&map[start..end]));
+        let (stored, computed) = (checksums[block], xxh3_64(&maps.blocks[start..end]));
         if stored == computed {
             return Ok(());
         }
         let (expected, found) = (format!("checksum {stored:016x}"), format!("{computed:016x}"));
-        Err(corrupt(format!("{}, block {block}", self.kind.name()), start as u64, expected, found))
+        let part = match maps.source {
+            Some(path) => format!("{} in {}, block {block}", self.kind.name(), path.display()),
+            None => format!("{}, block {block}", self.kind.name()),
+        };
+        Err(corrupt(part, start as u64, expected, found))
     }
 }
 
@@ -212,6 +239,10 @@ impl Blocks {
 #[derive(Debug)]
 pub(crate) struct Sections {
     map: Mmap,
+    /// The file of the vectors, where the index has none.
+    source: Option<Source>,
+    /// How numbers become values, where the vectors are not f32.
+    narrowing: Option<Narrowing>,
     header: Header,
     vectors: Blocks,
     codes: Option<Blocks>,
@@ -229,11 +260,11 @@ pub(crate) struct Sections {
 impl Sections {
     /// Maps a file and checks everything but vectors and codes, whose blocks are checked when they are first used.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
-        Self::of_file(open_regular(path)?)
+        Self::of_file(open_regular(path)?, path.parent())
     }
 
-    /// The same of a file that is open already.
-    pub(crate) fn of_file(mut file: File) -> Result<Self, OpenError> {
+    /// The same of a file that is open already, in this folder.
+    pub(crate) fn of_file(mut file: File, folder: Option<&Path>) -> Result<Self, OpenError> {
         file.seek(SeekFrom::Start(0))?;
         let header = header_of(&mut file)?;
         let map = crate::mmap::map(&file)?;
@@ -250,8 +281,11 @@ impl Sections {
             })
         };
         let blocks = |kind, checksums| Blocks::new(kind, range(kind), range(checksums));
-        let sections = Self {
-            vectors: blocks(SectionKind::Vectors, SectionKind::VectorChecksums),
+        let vectors = blocks(SectionKind::Vectors, SectionKind::VectorChecksums);
+        let mut sections = Self {
+            source: None,
+            narrowing: (header.storage == Storage::F16).then_some(Narrowing::F16),
+            vectors,
             codes: header
                 .section(SectionKind::Codes)
                 .map(|_| blocks(SectionKind::Codes, SectionKind::CodeChecksums)),
@@ -269,7 +303,53 @@ impl Sections {
         };
         sections.check_all_but_blocks()?;
         validate(&sections)?;
+        if sections.header.storage == Storage::I8 {
+            // Checked just now.
+            sections.narrowing = sections.value_steps().and_then(Narrowing::of_values);
+        }
+        sections.open_source(folder)?;
         Ok(sections)
+    }
+
+    /// Opens the file that has the vectors, if the index has none, and makes sure that it is the one that was there.
+    fn open_source(&mut self, folder: Option<&Path>) -> Result<(), OpenError> {
+        let Some(section) = self.header.section(SectionKind::Source).filter(|_| self.is_elsewhere()) else {
+            return Ok(());
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "inside the map")]
+        let (start, length) = (section.offset_bytes as usize, section.length_bytes as usize);
+        let bytes = &self.map[start..start + length];
+        let values = self.header.rows * self.header.dim as u64 * 4;
+        let source = Source::open(bytes, section.offset_bytes, values, folder)?;
+        self.vectors = Blocks::new(SectionKind::Vectors, source.range(), self.vectors.checksums.clone());
+        self.source = Some(source);
+        // The first block and the last now, the others as always when they are used.
+        let last = self.header.rows.saturating_sub(1);
+        for row in [0, last] {
+            #[expect(clippy::cast_possible_truncation, reason = "rows have 31 bits")]
+            let checked = if self.header.rows > 0 { self.check_vector(row as u32) } else { Ok(()) };
+            if let (Err(corrupt), Some(source)) = (checked, &self.source) {
+                let problem =
+                    format!("expected the vectors that the index was built from, found others: {corrupt}");
+                return Err(OpenError::Source { path: source.path().to_owned(), problem });
+            }
+        }
+        Ok(())
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        self.header.storage == Storage::Source
+    }
+
+    fn vector_maps(&self) -> Maps<'_> {
+        match &self.source {
+            Some(source) => Maps { blocks: source.map(), index: &self.map, source: Some(source.path()) },
+            None => self.code_maps(),
+        }
+    }
+
+    fn code_maps(&self) -> Maps<'_> {
+        Maps { blocks: &self.map, index: &self.map, source: None }
     }
 
     fn check_all_but_blocks(&self) -> Result<(), Corrupt> {
@@ -306,8 +386,25 @@ impl Sections {
         &self.header
     }
 
-    pub(crate) fn vectors(&self) -> &[f32] {
-        bytemuck::cast_slice(self.vectors.get(&self.map))
+    /// The vectors, where they are stored as f32.
+    pub(crate) fn vectors(&self) -> Option<&[f32]> {
+        if self.narrowing.is_some() {
+            return None;
+        }
+        Some(bytemuck::cast_slice(self.vectors.get(self.vector_maps().blocks)))
+    }
+
+    /// How the vectors are stored, and their bytes, where they are not f32.
+    pub(crate) fn narrowed(&self) -> Option<(&Narrowing, &[u8])> {
+        Some((self.narrowing.as_ref()?, self.vectors.get(&self.map)))
+    }
+
+    /// The middles and the steps of vectors stored as i8.
+    pub(crate) fn value_steps(&self) -> Option<&[f32]> {
+        let section = self.header.section(SectionKind::ValueSteps)?;
+        #[expect(clippy::cast_possible_truncation, reason = "inside the map")]
+        let (start, length) = (section.offset_bytes as usize, section.length_bytes as usize);
+        Some(bytemuck::cast_slice(&self.map[start..start + length]))
     }
 
     pub(crate) fn level0(&self) -> &[u32] {
@@ -356,23 +453,25 @@ impl Sections {
     /// Makes sure that a row's vector is what was written.
     #[inline]
     pub(crate) fn check_vector(&self, row: u32) -> Result<(), Corrupt> {
-        let row_bytes = self.header.dim * 4;
-        let start = row as usize * row_bytes;
-        self.vectors.check(&self.map, start..start + row_bytes)
+        self.check_vectors(row as usize..row as usize + 1)
+    }
+
+    /// The same of several rows.
+    #[inline]
+    pub(crate) fn check_vectors(&self, rows: Range<usize>) -> Result<(), Corrupt> {
+        let row_bytes = self.header.dim * self.header.storage.value_bytes();
+        self.vectors.check(self.vector_maps(), rows.start * row_bytes..rows.end * row_bytes)
     }
 
     /// Compares all blocks of vectors and codes with their checksums.
     pub(crate) fn check_blocks(&self) -> Vec<BlockCheck> {
-        [Some(&self.vectors), self.codes.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(|blocks| blocks.check_all(&self.map))
-            .collect()
+        let codes = self.codes.as_ref().map(|codes| codes.check_all(self.code_maps()));
+        [self.vectors.check_all(self.vector_maps())].into_iter().chain(codes).collect()
     }
 
     /// Makes sure that all vectors are what was written.
     pub(crate) fn check_all_vectors(&self) -> Result<(), Corrupt> {
-        self.vectors.check_all(&self.map).first.map_or(Ok(()), Err)
+        self.vectors.check_all(self.vector_maps()).first.map_or(Ok(()), Err)
     }
 
     /// The numbers of the quantizer, and of each row the term and the codes; nothing if the file has no codes.
@@ -389,6 +488,6 @@ impl Sections {
         let Some(codes) = &self.codes else { return Ok(()) };
         let row_bytes = stride_bytes(self.header.dim);
         let start = row as usize * row_bytes;
-        codes.check(&self.map, start..start + row_bytes)
+        codes.check(self.code_maps(), start..start + row_bytes)
     }
 }

@@ -7,8 +7,10 @@ use rayon::prelude::*;
 
 use super::header::ENTRY_POINT_OFFSET;
 use super::{Corrupt, SectionKind, Sections, corrupt};
+use crate::Storage;
 use crate::codes::Quantizer;
 use crate::graph::NONE;
+use crate::storage::Narrowing;
 
 pub(super) fn validate(sections: &Sections) -> Result<(), Corrupt> {
     let header = sections.header();
@@ -60,6 +62,12 @@ pub(super) fn validate(sections: &Sections) -> Result<(), Corrupt> {
     {
         let expected = "a finite scale from 0, the limit of its dimension, and finite means";
         return Err(corrupt("quantizer", offset(SectionKind::Quantizer), expected, "others"));
+    }
+    if let (Storage::I8, Some(values)) = (header.storage, sections.value_steps())
+        && Narrowing::of_values(values).is_none()
+    {
+        let expected = "a finite middle and a step from 0 for each column, whose values are finite";
+        return Err(corrupt("value steps", offset(SectionKind::ValueSteps), expected, "others"));
     }
     check_text_ids(sections, offset(SectionKind::TextIds))
 }

@@ -12,7 +12,8 @@ use super::header::{
 };
 use super::{BLOCK_BYTES, OpenError, VECTORS_OFFSET};
 use crate::build::Built;
-use crate::{Matrix, Metric, TextIdSource};
+use crate::storage::Narrowing;
+use crate::{Distance, Matrix, Metric, Storage, TextIdSource};
 
 /// Texts are written in portions of about so many bytes.
 const PORTION_BYTES: usize = 256 << 10;
@@ -24,6 +25,41 @@ pub enum Vectors<'a> {
     Elsewhere(Matrix<'a>),
     /// They stand at [`VECTORS_OFFSET`] of the file already; the matrix is for their checksums.
     InPlace(Matrix<'a>),
+    /// They are somewhere else, and are narrowed while they are written: to [`Storage::F16`], whose values
+    /// [`crate::check_storage`] has found small enough, or [`Storage::I8`].
+    Narrowed(Matrix<'a>, Storage),
+    /// They stay where they are: [`Storage::Source`].
+    Source(Matrix<'a>, VectorSource<'a>),
+}
+
+/// A file that has the vectors of an index, which has none then.
+#[derive(Debug, Clone, Copy)]
+pub struct VectorSource<'a> {
+    /// Its path, seen from the folder of the index.
+    pub path: &'a str,
+    /// Where the vectors begin in it: f32, row-major. A multiple of 4.
+    pub offset_bytes: u64,
+    /// The length of the whole file.
+    pub file_length_bytes: u64,
+}
+
+impl<'a> Vectors<'a> {
+    fn matrix(self) -> Matrix<'a> {
+        match self {
+            Self::Elsewhere(matrix)
+            | Self::InPlace(matrix)
+            | Self::Narrowed(matrix, _)
+            | Self::Source(matrix, _) => matrix,
+        }
+    }
+
+    fn storage(self) -> Storage {
+        match self {
+            Self::Elsewhere(_) | Self::InPlace(_) => Storage::F32,
+            Self::Narrowed(_, storage) => storage,
+            Self::Source(..) => Storage::Source,
+        }
+    }
 }
 
 /// The checksums of the vectors' blocks, which can be computed before the graph is there.
@@ -71,22 +107,30 @@ pub struct Written {
 /// If vectors, their checksums or ids are not as many as the rows of the graph have, or there are ids of both kinds.
 pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Result<Written> {
     let Contents { built, vectors, vector_checksums, ids, text_ids, recipe } = *contents;
-    let (Vectors::Elsewhere(matrix) | Vectors::InPlace(matrix)) = vectors;
+    let (matrix, storage) = (vectors.matrix(), vectors.storage());
+    let narrowing = Narrowing::of(storage, matrix);
     assert_eq!(matrix.rows(), built.rows, "the graph's own rows");
     assert!(ids.is_none_or(|ids| ids.len() == built.rows), "one id a row");
     assert!(text_ids.is_none_or(|ids| ids.rows() == built.rows), "one id a row");
     assert!(ids.is_none() || text_ids.is_none(), "ids are numbers or texts");
 
-    let checksums = match vector_checksums {
-        Some(VectorChecksums(checksums)) => checksums.clone(),
-        None => block_checksums(bytemuck::cast_slice(matrix.values())),
-    };
-    assert_eq!(
-        checksums.len(),
-        size_of_val(matrix.values()).div_ceil(BLOCK_BYTES),
-        "the vectors' own checksums"
-    );
     let mut sections = SectionWriter { out, sections: Vec::new(), end: HEADER_BYTES as u64 };
+    let mut narrowed_norms = None;
+    let checksums = match &narrowing {
+        Some(narrowing) => {
+            sections.seek_to(VECTORS_OFFSET)?;
+            let distance = Distance::new(built.params.metric);
+            let (checksums, norms) = sections.narrowed(matrix, narrowing, &distance)?;
+            narrowed_norms = Some(norms);
+            checksums
+        }
+        None => match vector_checksums {
+            Some(VectorChecksums(checksums)) => checksums.clone(),
+            None => block_checksums(bytemuck::cast_slice(matrix.values())),
+        },
+    };
+    let vector_bytes = matrix.values().len() * storage.value_bytes();
+    assert_eq!(checksums.len(), vector_bytes.div_ceil(BLOCK_BYTES), "the vectors' own checksums");
     let checksum = xxh3_64(bytemuck::cast_slice(&checksums));
     match vectors {
         Vectors::Elsewhere(matrix) => {
@@ -94,9 +138,19 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
             sections.put(&[bytemuck::cast_slice(matrix.values())])?;
         }
         Vectors::InPlace(matrix) => sections.end += size_of_val(matrix.values()) as u64,
+        Vectors::Narrowed(..) | Vectors::Source(..) => {}
     }
-    sections.record(SectionKind::Vectors, VECTORS_OFFSET, checksum);
+    if storage != Storage::Source {
+        sections.record(SectionKind::Vectors, VECTORS_OFFSET, checksum);
+    }
     sections.section(SectionKind::VectorChecksums, &[bytemuck::cast_slice(&checksums)])?;
+    if let Some(values) = narrowing.map(|narrowing| narrowing.values()).filter(|values| !values.is_empty()) {
+        sections.section(SectionKind::ValueSteps, &[bytemuck::cast_slice(&values)])?;
+    }
+    if let Vectors::Source(_, source) = vectors {
+        let numbers = [source.offset_bytes, source.file_length_bytes].map(u64::to_le_bytes);
+        sections.section(SectionKind::Source, &[numbers.as_flattened(), source.path.as_bytes()])?;
+    }
     if let Some(ids) = ids {
         sections.section(SectionKind::Ids, &[bytemuck::cast_slice(ids)])?;
     }
@@ -116,7 +170,9 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
         sections.section(SectionKind::UpperLevels, &parts)?;
     }
     if built.params.metric == Metric::Cosine {
-        sections.section(SectionKind::InverseNorms, &[bytemuck::cast_slice(&built.inverse_norms)])?;
+        // Those of the vectors that are stored.
+        let norms = narrowed_norms.as_deref().unwrap_or(&built.inverse_norms);
+        sections.section(SectionKind::InverseNorms, &[bytemuck::cast_slice(norms)])?;
     }
     let copies = &built.copies;
     if !copies.rows.is_empty() {
@@ -142,6 +198,7 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
         file_length_bytes,
         rows: built.rows as u64,
         dim: matrix.dim(),
+        storage,
         params: built.params,
         entry_point: built.graph.entry_point,
         levels: built
@@ -239,6 +296,57 @@ impl<W: Write + Seek> SectionWriter<'_, W> {
         io::copy(&mut io::repeat(0).take(offset - self.end), self.out)?;
         self.end = offset;
         Ok(offset)
+    }
+
+    /// Narrows all rows and writes them. Returns the checksums of their blocks, and the inverse norms of what was stored, where
+    /// the metric needs them.
+    fn narrowed(
+        &mut self,
+        matrix: Matrix<'_>,
+        narrowing: &Narrowing,
+        distance: &Distance,
+    ) -> io::Result<(Vec<u64>, Vec<f32>)> {
+        const PORTION_ROWS: usize = 8192;
+        const TASK_ROWS: usize = 64;
+        let dim = matrix.dim();
+        let row_bytes = narrowing.row_bytes(dim);
+        let (mut checksums, mut norms) = (Vec::new(), Vec::new());
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        // What is still missing of the block that has begun.
+        let mut missing = BLOCK_BYTES;
+        let mut bytes = Vec::new();
+        for rows in matrix.values().chunks(PORTION_ROWS * dim) {
+            bytes.resize(rows.len() / dim * row_bytes, 0);
+            rows.par_chunks(TASK_ROWS * dim)
+                .zip(bytes.par_chunks_mut(TASK_ROWS * row_bytes))
+                .for_each(|(rows, bytes)| narrowing.narrow(rows, bytes));
+            if distance.metric() == Metric::Cosine {
+                let norm = |wide: &mut Vec<f32>, row: &[u8]| {
+                    wide.resize(dim, 0.0);
+                    narrowing.widen(row, wide);
+                    distance.inverse_norm(wide)
+                };
+                norms
+                    .par_extend(bytes.par_chunks(row_bytes).with_min_len(TASK_ROWS).map_init(Vec::new, norm));
+            }
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(missing.min(rest.len()));
+                hasher.update(now);
+                missing -= now.len();
+                if missing == 0 {
+                    checksums.push(hasher.digest());
+                    hasher.reset();
+                    missing = BLOCK_BYTES;
+                }
+                rest = later;
+            }
+            self.put(&[&bytes])?;
+        }
+        if missing < BLOCK_BYTES {
+            checksums.push(hasher.digest());
+        }
+        Ok((checksums, norms))
     }
 
     /// Where each text begins and where the last ends, then the texts: without holding more than a portion of either.

@@ -14,11 +14,14 @@ mod determinism;
 mod graph;
 mod hostile;
 mod inputs;
+mod kept;
 mod large;
 mod memory;
+mod mutations;
 mod outliers;
 mod raw;
 mod roundtrip;
+mod storage;
 #[allow(unreachable_pub, reason = "the fuzz target, a program of its own")]
 #[path = "../../../fuzz/src/index_open.rs"]
 mod target;

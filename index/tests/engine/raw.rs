@@ -24,6 +24,8 @@ pub(crate) mod kind {
     pub(crate) const CODES: u32 = 11;
     pub(crate) const CODE_CHECKSUMS: u32 = 12;
     pub(crate) const TEXT_IDS: u32 = 13;
+    pub(crate) const VALUE_STEPS: u32 = 14;
+    pub(crate) const SOURCE: u32 = 15;
 }
 
 #[derive(Clone)]

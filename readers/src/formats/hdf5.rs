@@ -31,10 +31,12 @@ pub struct Hdf5 {
     /// The dataset of vectors, as a path where it is in a group. Without it: the only one of two dimensions; of several
     /// `train`, or the one called vector, vectors, emb, embedding or embeddings.
     #[serde(alias = "vector_column")]
+    #[schemars(extend("aliases" = ["vector_column"]))]
     pub dataset: Option<String>,
     /// The dataset of ids, integers from 0 on. Without it: that called id or ids beside the vectors, if it has as many
     /// rows; without such a dataset rows are numbered.
     #[serde(alias = "id_column")]
+    #[schemars(extend("aliases" = ["id_column"]))]
     pub ids_dataset: Option<String>,
 }
 
@@ -309,7 +311,10 @@ fn choose<'a>(all: &'a [Candidate], asked: Option<&str>) -> Result<&'a Candidate
         Some(first) => {
             let found = list(all, Candidate::is_matrix);
             Error::request(format!("expected one dataset of two dimensions, found {found}")).with_help(
-                format!("say which in [source], such as dataset = {:?}, or with --vector-column", first.name),
+                format!(
+                    "say which, such as --vector-column {0}, or dataset = {0:?} in [source] of a pipeline",
+                    first.name
+                ),
             )
         }
         None => {

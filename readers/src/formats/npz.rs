@@ -23,6 +23,7 @@ use crate::{
 pub struct Npz {
     /// The name of the array. Needed where more than one has two dimensions.
     #[serde(alias = "vector_column")]
+    #[schemars(extend("aliases" = ["vector_column"]))]
     pub array: Option<String>,
     /// What the values are in an array whose type numpy has no name for (`V2`): "bf16".
     pub dtype: Option<VoidType>,
@@ -176,7 +177,7 @@ impl Npz {
                 "expected at most {MAX_ARRAYS} arrays, found {}",
                 arrays.0.len()
             ))
-            .with_help("say which in [source]: array = \"NAME\""));
+            .with_help("say which: array = \"NAME\" in [source], --vector-column NAME on the command line"));
         }
         let (mut matrices, mut others) = (Vec::new(), Vec::new());
         for member in &arrays.0 {
@@ -196,8 +197,12 @@ impl Npz {
             .with_help("save one that has a row for each vector: np.save(\"vectors.npy\", a)")),
             [(first, _), ..] => {
                 let found = list(&matrices);
-                Err(Error::request(format!("expected one array of two dimensions, found {found}"))
-                    .with_help(format!("say which in [source], such as array = {:?}", name(first))))
+                Err(Error::request(format!("expected one array of two dimensions, found {found}")).with_help(
+                    format!(
+                        "say which, such as --vector-column {0}, or array = {0:?} in [source] of a pipeline",
+                        name(first)
+                    ),
+                ))
             }
         }
     }

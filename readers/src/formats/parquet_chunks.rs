@@ -1,7 +1,7 @@
 //! The bytes of a Parquet file, as the decoders of pages ask for them.
 
 use std::io::{self, BufReader, Read};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ const UNPACKED_BYTES: u64 = 512 << 20;
 const UNPACKED_RATIO: u64 = 300;
 
 /// Of a page that is not packed, so many bytes are read for its levels; its values are read to where they belong.
-const LEVELS_BYTES: usize = 16 << 10;
+pub(super) const LEVELS_BYTES: usize = 16 << 10;
 
 /// The bytes of the file, for the ordinary decoder.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ pub(super) struct PageChunks {
     header: Arc<HeaderSeen>,
     body: AtomicU64,
     body_bytes: AtomicU64,
-    spare: Spare,
+    own: Arc<Own>,
 }
 
 /// The header of a page that was read last: where it begins, and the sizes of the page without it.
@@ -83,18 +83,59 @@ struct HeaderSeen {
     packed_bytes: AtomicU64,
 }
 
-/// Memory for the next page.
-type Spare = Arc<Mutex<Vec<u8>>>;
+/// Memory for the pages of a column that nobody has just now. Every part of a row group begins with what an earlier one had: what each took
+/// from the system and gave back would lie about between the rest.
+#[derive(Debug, Default)]
+pub(super) struct Spare {
+    free: Mutex<Vec<Vec<u8>>>,
+    /// The longest page so far: others will be as long.
+    longest: AtomicUsize,
+}
+
+/// Memory that one reader uses for one page after the other.
+#[derive(Debug)]
+struct Own {
+    bytes: Mutex<Vec<u8>>,
+    spare: Arc<Spare>,
+}
+
+impl Own {
+    /// So many bytes, of any content at first.
+    fn take(&self, length: usize) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner));
+        if bytes.capacity() == 0 {
+            let mut free = self.spare.free.lock().unwrap_or_else(PoisonError::into_inner);
+            bytes = free.pop().unwrap_or_default();
+        }
+        let longest = self.spare.longest.fetch_max(length, Ordering::Relaxed).max(length);
+        if bytes.capacity() < length {
+            // What is too small goes first. The next page may be a little longer.
+            drop(bytes);
+            bytes = Vec::with_capacity(longest.saturating_add(longest / 8));
+        }
+        bytes.resize(length, 0);
+        bytes
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(self.bytes.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if bytes.capacity() > 0 {
+            self.spare.free.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+        }
+    }
+}
 
 impl PageChunks {
-    pub(super) fn new(source: &Arc<Source>, levels_only: bool) -> Self {
+    pub(super) fn new(source: &Arc<Source>, levels_only: bool, spare: &Arc<Spare>) -> Self {
         Self {
             source: Arc::clone(source),
             levels_only,
             header: Arc::default(),
             body: AtomicU64::default(),
             body_bytes: AtomicU64::default(),
-            spare: Spare::default(),
+            own: Arc::new(Own { bytes: Mutex::default(), spare: Arc::clone(spare) }),
         }
     }
 
@@ -123,10 +164,9 @@ impl PageChunks {
     /// Bytes of the file, in memory that is used again.
     pub(super) fn read(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
         check_within(&self.source, start, length)?;
-        let mut bytes = std::mem::take(&mut *self.spare.lock().unwrap_or_else(PoisonError::into_inner));
-        bytes.resize(length, 0);
+        let mut bytes = self.own.take(length);
         self.source.read_at(start, &mut bytes).map_err(|e| ParquetError::General(e.to_string()))?;
-        Ok(Bytes::from_owner(Lent { bytes, spare: Arc::clone(&self.spare) }))
+        Ok(Bytes::from_owner(Lent { bytes, own: Arc::clone(&self.own) }))
     }
 }
 
@@ -156,7 +196,7 @@ impl ChunkReader for PageChunks {
 /// Memory that comes back when the last part of it is dropped.
 struct Lent {
     bytes: Vec<u8>,
-    spare: Spare,
+    own: Arc<Own>,
 }
 
 impl AsRef<[u8]> for Lent {
@@ -167,9 +207,9 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.capacity() < self.bytes.capacity() {
-            *spare = std::mem::take(&mut self.bytes);
+        let mut own = self.own.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        if own.capacity() < self.bytes.capacity() {
+            *own = std::mem::take(&mut self.bytes);
         }
     }
 }

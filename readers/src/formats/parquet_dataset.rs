@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use parquet::basic::Compression;
 
 use super::column_values::Converter;
 use super::contained::{contained, one_line};
@@ -153,8 +154,18 @@ impl Dataset for ParquetDataset {
     }
 
     fn memory_bytes(&self, scan: &Scan, threads: usize) -> u64 {
-        /// What a decoder has beside its pages and rows: tables of a decompressor, buffers for headers and levels.
+        /// What the ordinary decoder has beside its pages and rows: tables of a decompressor, buffers for headers and levels.
         const DECODER_BYTES: u64 = 1 << 20;
+        /// The same of what reads page by page, as it was measured for each compression.
+        const fn page_decoder_bytes(compression: Compression) -> u64 {
+            match compression {
+                Compression::UNCOMPRESSED => 48 << 10,
+                Compression::GZIP(_) => 640 << 10,
+                // Its window has up to 4 MiB, where those of others are no larger than a page.
+                Compression::BROTLI(_) => 9 << 19,
+                _ => 320 << 10,
+            }
+        }
         let batch_rows = (scan.rows.end - scan.rows.start).min(clamped(scan.batch_rows) as u64);
         let pages = self.pages.as_ref().filter(|pages| pages.has_all());
         let mut bytes = 0u64;
@@ -163,20 +174,23 @@ impl Dataset for ParquetDataset {
             let rows = u64::try_from(metadata.num_rows()).unwrap_or_default().max(1);
             let sample = Sample::of(&self.source, metadata.column(leaf), rows).unwrap_or_default();
             let held = match pages.filter(|_| number == 0) {
-                // Memory that was freed is not given back at once.
-                Some(pages) => pages.memory_bytes(group, &sample).saturating_mul(5) / 4,
+                Some(pages) => {
+                    let decoder_bytes = page_decoder_bytes(metadata.column(leaf).compression());
+                    pages.memory_bytes(group, &sample).saturating_add(decoder_bytes)
+                }
                 None => {
                     let all = u64::try_from(metadata.column(leaf).uncompressed_size()).unwrap_or_default();
                     let values = u64::try_from(metadata.column(leaf).num_values()).unwrap_or_default();
                     // Values of up to eight bytes, which a dictionary makes smaller in the file, and two levels of two
                     // bytes; a batch that is made, and those on their way.
                     let row = (all / rows).max(8 * (values / rows)).saturating_add(4 * (values / rows));
-                    sample.page_bytes.saturating_mul(2).saturating_add(row.saturating_mul(4 * batch_rows))
+                    let rows = row.saturating_mul(4 * batch_rows).saturating_add(DECODER_BYTES);
+                    sample.page_bytes.saturating_mul(2).saturating_add(rows)
                 }
             };
-            bytes = bytes.saturating_add(held).saturating_add(DECODER_BYTES);
+            bytes = bytes.saturating_add(held);
         }
-        bytes.saturating_mul(threads as u64)
+        bytes.saturating_mul(threads.min(self.pieces(scan).len()) as u64)
     }
 
     fn check_unchanged(&self) -> Result<(), Error> {

@@ -18,7 +18,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::column_vectors::{Layout, VectorColumn};
 use super::contained::{contained, one_line};
-use super::parquet_chunks::PageChunks;
+use super::parquet_chunks::{LEVELS_BYTES, PageChunks, Spare};
 use super::parquet_page_rows::PageRows;
 use super::parquet_sample::Sample;
 use super::parquet_values::{Unlike, plain};
@@ -47,6 +47,7 @@ pub(super) struct Pages {
     groups: Vec<Group>,
     /// The dictionary that was used last, and of which group it is.
     dictionary: Mutex<Option<(usize, Arc<Vec<f32>>)>>,
+    spare: Arc<Spare>,
 }
 
 /// How large a part of a row group is that one thread reads: so many values, and at least so many pages.
@@ -124,6 +125,7 @@ impl Pages {
             part: Part { values: PART_VALUES, pages: PART_PAGES },
             groups: groups.collect(),
             dictionary: Mutex::default(),
+            spare: Arc::default(),
         })
     }
 
@@ -151,14 +153,31 @@ impl Pages {
 
     /// A bound of the memory of one thread that reads a group in which pages are as those of `sample`.
     pub(super) fn memory_bytes(&self, group: usize, sample: &Sample) -> u64 {
-        let page = if self.chunk(group).compression() == Compression::UNCOMPRESSED {
+        let page = if self.reads_in_place(group) {
+            LEVELS_BYTES as u64
+        } else if self.chunk(group).compression() == Compression::UNCOMPRESSED {
             sample.page_bytes.min(sample.unpacked_bytes)
         } else {
             sample.page_bytes
         };
         let narrow = self.dtype.size_bytes().min(4) as u64;
-        // The dictionary as it is in the file, and as f32.
-        page.saturating_add(sample.dictionary_bytes.saturating_mul(1 + 4 / narrow))
+        // The dictionary as it is in the file, as it was unpacked, and as f32.
+        page.saturating_add(sample.dictionary_bytes.saturating_mul(2 + 4 / narrow))
+    }
+
+    /// Whether of the pages of a group only levels are read, and values right to where they belong: that of the first page tells.
+    fn reads_in_place(&self, group: usize) -> bool {
+        let first = || -> Result<bool, Unlike> {
+            let (mut reader, chunks) = self.reader(group, self.groups[group].start, Extent::Levels)?;
+            let page = decoded(|| reader.get_next_page())?;
+            let is_plain = page.as_ref().is_some_and(|page| {
+                matches!(page, Page::DataPage { .. } | Page::DataPageV2 { .. })
+                    && page.encoding() == Encoding::PLAIN
+            });
+            Ok(chunks.levels_only() && is_plain)
+        };
+        // A page with a checksum cannot be read in part.
+        first().unwrap_or(false)
     }
 
     /// Whether all rows can be read page by page, as far as the footer knows.
@@ -191,7 +210,7 @@ impl Pages {
         // Values that are f32 in the file go where they belong without another copy.
         let is_f32 = self.dtype == DType::F32 && cfg!(target_endian = "little");
         let levels_only = extent == Extent::Levels && !is_packed && is_f32;
-        let chunks = Arc::new(PageChunks::new(&self.source, levels_only));
+        let chunks = Arc::new(PageChunks::new(&self.source, levels_only, &self.spare));
         let rows = usize::try_from(rows).map_err(|_| TOO_FAR)?;
         let reader = decoded(|| SerializedPageReader::new(Arc::clone(&chunks), &chunk.build()?, rows, None))?;
         Ok((reader, chunks))

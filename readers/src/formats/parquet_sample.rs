@@ -33,7 +33,7 @@ pub(super) struct Sample {
 impl Sample {
     /// Looks at the headers only. Nothing if there are none.
     pub(super) fn of(source: &Arc<Source>, chunk: &ColumnChunkMetaData, rows: u64) -> Option<Self> {
-        let chunks = Arc::new(PageChunks::new(source, false));
+        let chunks = Arc::new(PageChunks::new(source, false, &Arc::default()));
         let chunk = chunk.clone().into_builder().set_compression(Compression::UNCOMPRESSED);
         let rows = usize::try_from(rows).ok()?;
         let reader = decoded(|| SerializedPageReader::new(Arc::clone(&chunks), &chunk.build()?, rows, None));

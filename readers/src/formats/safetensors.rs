@@ -20,6 +20,7 @@ use crate::{
 pub struct Safetensors {
     /// The name of the tensor. Needed where more than one has two dimensions.
     #[serde(alias = "vector_column")]
+    #[schemars(extend("aliases" = ["vector_column"]))]
     pub tensor: Option<String>,
 }
 
@@ -228,7 +229,9 @@ impl Header {
             (Some((name, _)), Some(_)) => {
                 let found = self.list(Tensor::is_matrix);
                 Err(Error::request(format!("expected one tensor of two dimensions, found {found}"))
-                    .with_help(format!("say which in [source], such as tensor = {name:?}")))
+                    .with_help(format!(
+                        "say which, such as --vector-column {name}, or tensor = {name:?} in [source] of a pipeline"
+                    )))
             }
             (None, _) => {
                 let found = self.list(|_| true);

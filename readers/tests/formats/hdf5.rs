@@ -179,7 +179,11 @@ fn what_is_no_dataset_of_vectors() {
     assert_eq!(error.kind(), ErrorKind::Request);
     let line = "refused.h5: expected one dataset of two dimensions, found `empty` f32 (0, 3), `half` f32 (8, 2), `large` i64 \
                 (2, 2), `lzf` f32 (4, 2), `unwritten` f32 (4, 2)";
-    refuse("{}", line, "say which in [source], such as dataset = \"empty\", or with --vector-column");
+    refuse(
+        "{}",
+        line,
+        "say which, such as --vector-column empty, or dataset = \"empty\" in [source] of a pipeline",
+    );
     let reshape = "name another dataset, or reshape it where it is written";
     let line = "refused.h5: expected 2 dimensions, rows and values, found ";
     refuse("{ dataset = 'flat' }", &format!("{line}`flat` f32 (6)"), reshape);

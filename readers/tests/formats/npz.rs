@@ -208,7 +208,12 @@ fn one_array_of_many() {
     let members =
         [deflated("train.npy", &vectors()), stored("labels.npy", &labels), stored("test.npy", &test)];
     let line = "expected one array of two dimensions, found `test` <f2 (1, 2), `train` <f4 (8, 3)";
-    let error = refuse(&members, "{}", line, "say which in [source], such as array = \"test\"");
+    let error = refuse(
+        &members,
+        "{}",
+        line,
+        "say which, such as --vector-column test, or array = \"test\" in [source] of a pipeline",
+    );
     assert_eq!(error.kind(), ErrorKind::Request);
     let input = written(dir.path(), &members);
     for option in ["array = 'train'", "vector_column = 'train'", "array = 'train.npy'"] {

@@ -107,7 +107,7 @@ fn one_tensor_of_many() {
     let data = [le(&[1.0, 2.0, 3.0, 4.0]), vec![0; 40], b"!".to_vec()].concat();
     let input = written(dir.path(), &file(&header, &data));
     let line = "expected one tensor of two dimensions, found `place` F64 (1, 3), `word` F32 (2, 2)";
-    let help = "say which in [source], such as tensor = \"place\"";
+    let help = "say which, such as --vector-column place, or tensor = \"place\" in [source] of a pipeline";
     let error = refuse(&file(&header, &data), "{}", line, help);
     assert_eq!(error.kind(), ErrorKind::Request);
     for option in ["tensor", "vector_column"] {

@@ -14,10 +14,27 @@ use super::truth::Truth;
 use crate::Failure;
 use crate::pipeline::Cancel;
 
+/// By what searches go through the graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Walk {
+    Codes,
+    Vectors,
+}
+
+impl Walk {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Codes => "codes",
+            Self::Vectors => "vectors",
+        }
+    }
+}
+
 /// What was measured with one ef.
 #[derive(Debug)]
 pub(super) struct Point {
     pub(super) ef: usize,
+    pub(super) walk: Walk,
     pub(super) recall: f64,
     pub(super) queries_per_sec: f64,
     /// The time of a query in milliseconds, which half of all do not exceed, 95 % and 99 %.
@@ -53,6 +70,7 @@ pub(super) struct Bench<'a> {
     pool: ThreadPool,
     /// One a thread.
     searchers: Vec<Mutex<Searcher<'a>>>,
+    walk: Walk,
     /// Whether all queries were searched for once.
     is_warm: AtomicBool,
 }
@@ -67,12 +85,18 @@ impl<'a> Bench<'a> {
         truth: &'a Truth,
         k: usize,
         threads: usize,
+        walk: Walk,
     ) -> Result<Self, Failure> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))?;
-        let searchers = (0..threads).map(|_| Mutex::new(index.searcher())).collect();
+        let searchers = (0..threads)
+            .map(|_| match walk {
+                Walk::Codes => Mutex::new(index.searcher()),
+                Walk::Vectors => Mutex::new(index.searcher().by_vectors()),
+            })
+            .collect();
         Ok(Self {
             queries,
             dim: index.dim(),
@@ -81,6 +105,7 @@ impl<'a> Bench<'a> {
             rows: index.rows(),
             pool,
             searchers,
+            walk,
             is_warm: AtomicBool::new(false),
         })
     }
@@ -103,6 +128,7 @@ impl<'a> Bench<'a> {
         let at_most = |percent: usize| times[(times.len() * percent).div_ceil(100).max(1) - 1];
         Ok(Point {
             ef,
+            walk: self.walk,
             recall: self.recall_of(&searches),
             queries_per_sec: count / secs.max(1e-9),
             p50_ms: at_most(50),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use index::Index;
+use index::file::SectionKind;
 use readers::FormatDescriptor;
 
 use super::exact::{Base, nearest};
@@ -25,7 +26,7 @@ use crate::output::diagnostics::{Verbosity, say};
 use crate::output::{stdout, units};
 use crate::pipeline::threads_or_all;
 use crate::{Code, Failure};
-use measure::{Bench, Point, least_ef};
+use measure::{Bench, Point, Walk, least_ef};
 use truth::Truth;
 
 /// Queries where nobody says how many: comparing them with all rows takes the time.
@@ -54,6 +55,10 @@ pub(super) struct Args {
     /// Format of the query files (told from content and name where it is not given)
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     query_format: Option<&'static FormatDescriptor>,
+
+    /// Column of the query vectors, for formats with columns; of other formats the array, tensor or dataset
+    #[arg(long, value_name = "NAME")]
+    vector_column: Option<String>,
 
     /// The true nearest rows of each query: .ivecs, .ibin or .npy of whole numbers, as `exact` writes them
     #[arg(short, long, value_name = "FILE")]
@@ -87,6 +92,11 @@ pub(super) struct Args {
     #[arg(long, requires = "target_recall")]
     store_ef: bool,
 
+    /// What searches walk the graph by: the codes of the vectors where there are any (and then rank by the vectors), the vectors, or
+    /// both, one after the other, to compare them
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = By::Codes)]
+    by: By,
+
     /// Number of threads that search at a time (0 = one for each core)
     #[arg(short, long, value_name = "N", default_value = "1", value_parser = parse_threads)]
     threads: usize,
@@ -101,6 +111,26 @@ pub(super) struct Args {
     /// Draw recall and queries a second, as a picture
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
+}
+
+/// What searches walk by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    Codes,
+    Vectors,
+    Both,
+}
+
+impl By {
+    /// The walks to measure. Without codes there is one way only.
+    fn walks(self, index: &Index) -> &'static [Walk] {
+        let has_codes = index.header().section(SectionKind::Codes).is_some();
+        match self {
+            Self::Both if has_codes => &[Walk::Codes, Walk::Vectors],
+            Self::Codes if has_codes => &[Walk::Codes],
+            _ => &[Walk::Vectors],
+        }
+    }
 }
 
 /// What the numbers of a ground truth are.
@@ -141,7 +171,12 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
     let base = Base::Index(Arc::clone(&index), args.index.clone());
     let index = &*index;
     let others = format!("{} was built from vectors", args.index.display());
-    let wanted = Wanted { format: args.query_format, dim: index.dim(), others: &others };
+    let wanted = Wanted {
+        format: args.query_format,
+        vector_column: args.vector_column.as_deref(),
+        dim: index.dim(),
+        others: &others,
+    };
     let dataset = queries::open(queries::files_of(&args.queries)?, wanted)?;
     if let Some(path) = &args.plot {
         let inputs = dataset.info().files.iter().chain([&args.index]).chain(&args.ground_truth);
@@ -157,6 +192,10 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
             .with_help("without any there is nothing to measure"));
     }
     let k = (args.k as usize).min(index.rows());
+    if k < args.k as usize {
+        let line = format!("note: k is {k}: {} has {}", args.index.display(), units::rows(k as u64));
+        say(Verbosity::Normal, verbosity, &line);
+    }
     let all_threads = threads_or_all(0);
     let truth = match &args.ground_truth {
         Some(path) => {
@@ -181,19 +220,22 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
         return Err(bad(corrupt));
     }
     let threads = threads_or_all(args.threads);
-    let bench = Bench::new(index, values, &truth, k, threads)?;
+    let walks = args.by.walks(index);
     let mut efs: Vec<usize> = args.ef.iter().map(|&ef| (ef as usize).max(k)).collect();
     let mut target_ef = None;
     if let Some(target) = args.target_recall {
-        let wide = Bench::new(index, values, &truth, k, all_threads)?;
+        let wide = Bench::new(index, values, &truth, k, all_threads, walks[0])?;
         target_ef = least_ef(&wide, target, &monitoring.cancel).map_err(|e| e.into_failure(&args.index))?;
         efs.extend(target_ef);
     }
     efs.sort_unstable();
     efs.dedup();
     let mut points = Vec::new();
-    for ef in efs {
-        points.push(bench.run(ef, &monitoring.cancel).map_err(|e| e.into_failure(&args.index))?);
+    for &walk in walks {
+        let bench = Bench::new(index, values, &truth, k, threads, walk)?;
+        for &ef in &efs {
+            points.push(bench.run(ef, &monitoring.cancel).map_err(|e| e.into_failure(&args.index))?);
+        }
     }
     if let Some(ef) = target_ef.filter(|_| args.store_ef) {
         store::store(&args.index, ef)?;

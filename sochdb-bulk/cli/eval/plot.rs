@@ -2,7 +2,7 @@
 
 use super::super::svg::{BOTTOM, LEFT, RIGHT, TOP, axes, mark_across, mark_up, picture, put, text};
 use super::Evaluation;
-use super::measure::Point;
+use super::measure::{Point, Walk};
 use super::report::whole;
 use crate::output::units;
 
@@ -33,16 +33,33 @@ fn chart(out: &mut String, points: &[Point], k: usize) {
         let recall = from + (1.0 - from) * f64::from(tick) / f64::from(TICKS);
         mark_across(out, x(recall), &format!("{recall:.2}"));
     }
-    let places: Vec<(f64, f64)> =
-        points.iter().map(|point| (x(point.recall), y(point.queries_per_sec))).collect();
-    let line: Vec<_> = places.iter().map(|(x, y)| format!("{x:.2},{y:.2}")).collect();
-    put(out, format_args!("<polyline points=\"{}\" fill=\"none\" stroke=\"#3b6ea5\"/>", line.join(" ")));
-    for (point, (x, y)) in points.iter().zip(places) {
-        put(
-            out,
-            format_args!("<circle class=\"point\" cx=\"{x:.2}\" cy=\"{y:.2}\" r=\"3.5\" fill=\"#3b6ea5\"/>"),
-        );
-        text(out, x - 6.0, y + 14.0, "end", "", &format!("ef {}", point.ef));
+    let mut series: Vec<&[Point]> = points.chunk_by(|a, b| a.walk == b.walk).collect();
+    // The fast one on top.
+    series.reverse();
+    for points in series {
+        let colour = colour(points[0].walk);
+        let places: Vec<(f64, f64)> =
+            points.iter().map(|point| (x(point.recall), y(point.queries_per_sec))).collect();
+        let line: Vec<_> = places.iter().map(|(x, y)| format!("{x:.2},{y:.2}")).collect();
+        put(out, format_args!("<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\"/>", line.join(" ")));
+        for (at, (point, (x, y))) in points.iter().zip(places).enumerate() {
+            put(
+                out,
+                format_args!(
+                    "<circle class=\"point\" cx=\"{x:.2}\" cy=\"{y:.2}\" r=\"3.5\" fill=\"{colour}\"/>"
+                ),
+            );
+            // Both lines have the same efs; the first point of each says what it is.
+            let walk = if at == 0 { format!(" by {}", point.walk.name()) } else { String::new() };
+            text(out, x - 6.0, y + 14.0, "end", "", &format!("ef {}{walk}", point.ef));
+        }
+    }
+}
+
+fn colour(walk: Walk) -> &'static str {
+    match walk {
+        Walk::Codes => "#3b6ea5",
+        Walk::Vectors => "#a5633b",
     }
 }
 

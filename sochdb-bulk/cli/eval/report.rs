@@ -15,12 +15,12 @@ pub(super) fn text(evaluation: &Evaluation<'_>) -> String {
         Truth::Ids(_) => "nearest rows of the ground truth",
     };
     let threads = if *threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
-    let rows = units::count(evaluation.index.rows() as u64);
-    let mut out = format!("{} queries, {rows} rows, {by}, {threads}\n", units::count(*queries as u64));
+    let rows = units::rows(evaluation.index.rows() as u64);
+    let mut out = format!("{}, {rows}, {by}, {threads}\n", units::queries(*queries as u64));
     let recall = format!("recall@{k}");
     out += &format!(
-        "{:>9}  {recall:>10}  {:>11}  {:>9}  {:>9}  {:>9}  {:>15}\n",
-        "ef", "queries/s", "p50 ms", "p95 ms", "p99 ms", "distances/query"
+        "{:>9}  {:<7}  {recall:>10}  {:>11}  {:>9}  {:>9}  {:>9}  {:>15}\n",
+        "ef", "by", "queries/s", "p50 ms", "p95 ms", "p99 ms", "distances/query"
     );
     out.extend(evaluation.points.iter().map(line));
     if let (Some(target), Some(ef)) = (evaluation.args.target_recall, evaluation.target_ef) {
@@ -32,8 +32,9 @@ pub(super) fn text(evaluation: &Evaluation<'_>) -> String {
 
 fn line(point: &Point) -> String {
     format!(
-        "{:>9}  {:>10.4}  {:>11}  {:>9.3}  {:>9.3}  {:>9.3}  {:>15}\n",
+        "{:>9}  {:<7}  {:>10.4}  {:>11}  {:>9.3}  {:>9.3}  {:>9.3}  {:>15}\n",
         point.ef,
+        point.walk.name(),
         point.recall,
         whole(point.queries_per_sec),
         point.p50_ms,
@@ -56,6 +57,7 @@ pub(super) fn json(evaluation: &Evaluation<'_>) -> Value {
     let points = evaluation.points.iter().map(|point| {
         json!({
             "ef": point.ef,
+            "by": point.walk.name(),
             "recall": point.recall,
             "queries_per_sec": point.queries_per_sec,
             "p50_ms": point.p50_ms,

@@ -36,9 +36,37 @@ impl Truth {
 }
 
 /// Numbers in rows of one size.
+#[derive(Default)]
 struct Table {
     width: usize,
     values: Vec<u64>,
+    /// The fewest numbers that a row has, where some have fewer than others: -1 stands for none, as faiss writes it.
+    fewest: Option<usize>,
+}
+
+impl Table {
+    fn of(width: usize) -> Self {
+        Self { width, ..Self::default() }
+    }
+
+    /// Adds the next number, which is at a byte of the file.
+    fn push(&mut self, number: i64, byte: usize) -> Result<(), Error> {
+        let at = self.values.len() % self.width.max(1);
+        if number == -1 {
+            self.fewest = Some(self.fewest.map_or(at, |fewest| fewest.min(at)));
+        } else if number < 0 {
+            let expected = "a number from 0, or -1 for none";
+            return Err(Error::expected(expected, number).at(Position::Byte(byte as u64)));
+        }
+        self.values.push(u64::try_from(number).unwrap_or(u64::MAX));
+        Ok(())
+    }
+
+    /// Adds numbers of 32 bits, of which the first is at the byte `from` of the file.
+    fn push_i32(&mut self, bytes: &[u8], from: usize) -> Result<(), Error> {
+        let mut numbers = bytes.as_chunks::<4>().0.iter().enumerate();
+        numbers.try_for_each(|(at, number)| self.push(i32::from_le_bytes(*number).into(), from + 4 * at))
+    }
 }
 
 /// Reads the `k` nearest rows of the first `queries` of `all_queries`. The second value is what a person should hear.
@@ -59,12 +87,15 @@ pub(super) fn read(
             .with_code(Code::Rows)
             .with_help("name the queries that it was made of, or leave it out: then it is computed"));
     }
-    if table.width < k {
-        let message =
-            format!("{name}: expected at least {k} neighbours of each query, found {}", table.width);
-        return Err(Failure::refused(message)
-            .with_code(Code::Request)
-            .with_help(format!("ask for fewer: -k {}", table.width)));
+    let fewest = table.fewest.unwrap_or(table.width);
+    if fewest < k {
+        let none = if table.fewest.is_some() { " (-1 stands for none)" } else { "" };
+        let message = format!("{name}: expected at least {k} neighbours of each query, found {fewest}{none}");
+        let failure = Failure::refused(message).with_code(Code::Request);
+        return Err(match fewest {
+            0 => failure.with_help("leave --ground-truth away: then it is computed"),
+            fewest => failure.with_help(format!("ask for fewer: -k {fewest}")),
+        });
     }
     let nearest: Vec<&[u64]> =
         table.values.chunks_exact(table.width).take(queries).map(|row| &row[..k]).collect();
@@ -151,10 +182,10 @@ fn read_table(path: &Path) -> Result<Table, Failure> {
 }
 
 fn of_ivecs(bytes: &[u8]) -> Result<Table, Error> {
-    let Some(&first) = bytes.first_chunk::<4>() else { return Ok(Table { width: 0, values: Vec::new() }) };
+    let Some(&first) = bytes.first_chunk::<4>() else { return Ok(Table::default()) };
     let width = u32::from_le_bytes(first) as usize;
     let row_bytes = 4 + 4 * width;
-    let mut values = Vec::new();
+    let mut table = Table::of(width);
     for (row, part) in bytes.chunks(row_bytes).enumerate() {
         let at = Position::Byte((row * row_bytes) as u64);
         if part.first_chunk() != Some(&first) {
@@ -165,9 +196,9 @@ fn of_ivecs(bytes: &[u8]) -> Result<Table, Error> {
         if part.len() < row_bytes {
             return Err(Error::expected(format!("{row_bytes} bytes of a row"), part.len()).at(at));
         }
-        push_i32(&part[4..], row * row_bytes + 4, &mut values)?;
+        table.push_i32(&part[4..], row * row_bytes + 4)?;
     }
-    Ok(Table { width, values })
+    Ok(table)
 }
 
 /// Behind the numbers the distances may stand, as big-ann-benchmarks has them.
@@ -184,22 +215,9 @@ fn of_ibin(bytes: &[u8]) -> Result<Table, Error> {
         return Err(Error::expected(expected, rest.len()).at(Position::Byte(8)));
     }
     let numbers = if rest.len() as u128 == expected { rest } else { &rest[..rest.len() / 2] };
-    let mut values = Vec::new();
-    push_i32(numbers, 8, &mut values)?;
-    Ok(Table { width: width as usize, values })
-}
-
-/// Adds numbers, of which the first is at the byte `from` of the file.
-fn push_i32(bytes: &[u8], from: usize, values: &mut Vec<u64>) -> Result<(), Error> {
-    for (at, number) in bytes.as_chunks::<4>().0.iter().enumerate() {
-        let number = i32::from_le_bytes(*number);
-        values.push(u64::try_from(number).map_err(|_| negative(from + 4 * at, number.into()))?);
-    }
-    Ok(())
-}
-
-fn negative(at: usize, number: i64) -> Error {
-    Error::expected("a number from 0", number).at(Position::Byte(at as u64))
+    let mut table = Table::of(width as usize);
+    table.push_i32(numbers, 8)?;
+    Ok(table)
 }
 
 fn of_npy(bytes: &[u8]) -> Result<Table, Error> {
@@ -228,16 +246,17 @@ fn of_npy(bytes: &[u8]) -> Result<Table, Error> {
         return Err(Error::expected(format!("{expected} bytes of numbers"), data.len()).at(position));
     }
     let is_signed = header.descr.contains('i');
-    let mut values = Vec::with_capacity(data.len() / size);
+    #[expect(clippy::cast_possible_truncation, reason = "all values are in memory, if there are any")]
+    let mut table = Table::of(width as usize);
     for (at, number) in data.chunks_exact(size).enumerate() {
         let mut wide = [0; 8];
         wide[..size].copy_from_slice(number);
         if is_signed && number[size - 1] >> 7 == 1 {
             wide[size..].fill(0xff);
-            return Err(negative(from + at * size, i64::from_le_bytes(wide)));
+            table.push(i64::from_le_bytes(wide), from + at * size)?;
+        } else {
+            table.values.push(u64::from_le_bytes(wide));
         }
-        values.push(u64::from_le_bytes(wide));
     }
-    #[expect(clippy::cast_possible_truncation, reason = "all values are in memory, if there are any")]
-    Ok(Table { width: width as usize, values })
+    Ok(table)
 }

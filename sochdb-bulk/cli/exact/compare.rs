@@ -96,14 +96,20 @@ fn add_index(
     monitoring: &Monitoring,
 ) -> Result<u64, Failure> {
     let dim = index.dim();
-    let vectors = pool.install(|| index.vectors()).map_err(|e| damaged(path, &e))?;
-    monitoring.progress.begin("comparing", Some(vectors.rows() as u64));
-    for part in vectors.values().chunks(part_rows(dim) * dim) {
+    monitoring.progress.begin("comparing", Some(index.rows() as u64));
+    let (part, mut buffer) = (part_rows(dim), Vec::new());
+    for first in (0..index.rows()).step_by(part) {
         monitoring.cancel.check()?;
-        pool.install(|| search.add(Matrix::new(part, dim)));
-        monitoring.progress.advance((part.len() / dim) as u64);
+        let rows = first..(first + part).min(index.rows());
+        let added = pool.install(|| {
+            let vectors = index.vectors_of(rows.clone(), &mut buffer)?;
+            search.add(vectors);
+            Ok(())
+        });
+        added.map_err(|e| damaged(path, &e))?;
+        monitoring.progress.advance(rows.len() as u64);
     }
-    Ok(vectors.rows() as u64)
+    Ok(index.rows() as u64)
 }
 
 /// Batches of a mapped file are parts of the map; of others one is read while another is compared.

@@ -57,6 +57,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     query_format: Option<&'static FormatDescriptor>,
 
+    /// Column of the query vectors, for formats with columns; of other formats the array, tensor or dataset
+    #[arg(long, value_name = "NAME")]
+    query_column: Option<String>,
+
     /// Number of neighbours
     #[arg(short, long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     k: u32,
@@ -128,7 +132,12 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
     let monitoring = monitoring(verbosity);
     let base = open_base(args, verbosity, &monitoring.cancel)?;
     let others = format!("{} has vectors", base.name().display());
-    let wanted = Wanted { format: args.query_format, dim: base.dim(), others: &others };
+    let wanted = Wanted {
+        format: args.query_format,
+        vector_column: args.query_column.as_deref(),
+        dim: base.dim(),
+        others: &others,
+    };
     let dataset = queries::open(queries::files_of(&args.query)?, wanted)?;
     for output in &outputs {
         check_not_input(output, base.files().iter().chain(&dataset.info().files))?;
@@ -136,10 +145,18 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
     let values = queries::read(&*dataset)?;
     let start = Instant::now();
     let found = nearest(&base, &values, args.k as usize, threads_or_all(args.threads), &monitoring)?;
+    if found.rows < u64::from(args.k) {
+        let (name, rows) = (base.name().display(), units::rows(found.rows));
+        say(
+            Verbosity::Normal,
+            verbosity,
+            &format!("note: {name} has {rows}, so a query has as many neighbours"),
+        );
+    }
     let line = format!(
-        "{} queries, {} rows, k {}, {}, in {}",
-        units::count(found.nearest.len() as u64),
-        units::count(found.rows),
+        "{}, {}, k {}, {}, in {}",
+        units::queries(found.nearest.len() as u64),
+        units::rows(found.rows),
         args.k,
         base.metric(),
         units::seconds(start.elapsed().as_secs_f64())

@@ -6,7 +6,7 @@
 //! means are mixed and come to nothing; at a multiple they are only repeated. So the smallest dimension is taken that
 //! explains as much as any. Where neither sign is clear nothing is guessed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use readers::formats::RawF32;
 use readers::{ErrorKind, Format, Source};
@@ -45,22 +45,57 @@ pub(super) struct Guess {
     pub(super) others: Vec<u64>,
 }
 
-/// The dimension of a file of bare f32 that has no sidecar; nothing for any other.
+/// What a file says of its dimension.
+enum Said {
+    Dim(usize),
+    /// Nothing: bare f32 without a sidecar.
+    Nothing(Box<Source>),
+    /// There is something else to say of it, which opening it does.
+    Error,
+}
+
+impl Said {
+    fn by(request: &Request, path: &Path, cancel: &Cancel) -> Result<Self, Failure> {
+        let input = request.input(path, cancel)?;
+        let (format, _) = request.format_of(&input)?;
+        match request.opener(format)?.open(&input) {
+            Ok(dataset) => Ok(Self::Dim(dataset.info().dim)),
+            Err(error) if error.kind() == ErrorKind::Request && format.name == RawF32::NAME => {
+                Ok(Self::Nothing(Box::new(input.source()?)))
+            }
+            Err(_) => Ok(Self::Error),
+        }
+    }
+}
+
+/// The dimension where some of the files are bare f32 without a sidecar: that of the others, or else what the first of them looks like.
+/// Nothing where all files say it.
 ///
 /// # Errors
 /// Where no dimension is more likely than others, with those that fit.
-pub(super) fn guess(request: &Request, path: &Path, cancel: &Cancel) -> Result<Option<Guess>, Failure> {
-    let input = request.input(path, cancel)?;
-    let (format, _) = request.format_of(&input)?;
-    if format.name != RawF32::NAME {
-        return Ok(None);
+pub(super) fn guess(request: &Request, paths: &[PathBuf], cancel: &Cancel) -> Result<Option<Guess>, Failure> {
+    let (mut bare, mut said) = (None, None);
+    for path in paths {
+        match Said::by(request, path, cancel)? {
+            Said::Dim(dim) => _ = said.get_or_insert((path, dim)),
+            Said::Nothing(source) => _ = bare.get_or_insert((path, source)),
+            Said::Error => {}
+        }
+        // Of many files the first ones tell.
+        if bare.is_some() && said.is_some() {
+            break;
+        }
     }
-    match request.opener(format)?.open(&input) {
-        Err(error) if error.kind() == ErrorKind::Request => {}
-        // Its sidecar says the dimension, or there is something to say of the file.
-        _ => return Ok(None),
+    match (bare, said) {
+        (None, _) => Ok(None),
+        (Some(_), Some((path, dim))) => {
+            Ok(Some(Guess { dim, why: format!("that of {}", path.display()), others: Vec::new() }))
+        }
+        (Some((path, source)), None) => guess_bare(path, &source, cancel).map(Some),
     }
-    let source = input.source()?;
+}
+
+fn guess_bare(path: &Path, source: &Source, cancel: &Cancel) -> Result<Guess, Failure> {
     let refuse = |message: String| {
         Failure::refused(format!("{}: {message}", path.display())).with_code(Code::Dimension)
     };
@@ -70,7 +105,7 @@ pub(super) fn guess(request: &Request, path: &Path, cancel: &Cancel) -> Result<O
         return Err(refuse(format!("expected f32 values of 4 bytes each, found {bytes} bytes"))
             .with_help("if the file has a header or another type, name its format: --format NAME"));
     }
-    let sample = Sample::of(&source, values)?;
+    let sample = Sample::of(source, values)?;
     let tried = tried(values);
     let mut scores = Vec::new();
     for &dim in &tried {
@@ -82,6 +117,16 @@ pub(super) fn guess(request: &Request, path: &Path, cancel: &Cancel) -> Result<O
     let ranked = ranked(&scores);
     let Some((dim, why)) = chosen else {
         let listed: Vec<String> = listed(values).iter().map(u64::to_string).collect();
+        if let Some(other) = sample.other_type() {
+            let message = format!("expected little-endian f32 values, found what looks like {}", other.what);
+            let help = format!(
+                "if it is that, write it with numpy: np.save(\"vectors.npy\", np.fromfile({:?}, {:?}).reshape(-1, DIM)); \
+                 if it has a header, name its format: --format NAME",
+                path.display().to_string(),
+                other.descr
+            );
+            return Err(refuse(message).with_help(help));
+        }
         let message = match sample.is_plausible() {
             true => "expected a dimension, found none that the values speak for",
             false => "expected little-endian f32 values, found numbers that are hardly that",
@@ -93,7 +138,7 @@ pub(super) fn guess(request: &Request, path: &Path, cancel: &Cancel) -> Result<O
         return Err(refuse(message.to_owned()).with_help(format!("say --dimension N; {fitting}")));
     };
     let others = ranked.into_iter().filter(|&other| other != dim).take(NAMED).collect();
-    Ok(Some(Guess { dim: usize::try_from(dim).unwrap_or_default(), why, others }))
+    Ok(Guess { dim: usize::try_from(dim).unwrap_or_default(), why, others })
 }
 
 /// The dimensions that leave whole rows, and enough of them.
@@ -140,6 +185,17 @@ impl Sample {
         let odd = values()
             .filter(|value| !(value.is_finite() && (**value == 0.0 || (1e-15..1e15).contains(&value.abs()))));
         odd.count() * 20 <= values().count()
+    }
+
+    /// The type that the bytes are rather of, if there is one.
+    fn other_type(&self) -> Option<&'static OtherType> {
+        // The first piece begins where a value of any type does.
+        let (_, values) = self.0.first()?;
+        if is_of_one_scale(values.iter().map(|&value| f64::from(value))) {
+            return None;
+        }
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        OTHER_TYPES.iter().find(|other| is_of_one_scale((other.values)(&bytes).into_iter()))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts of a sample")]
@@ -197,6 +253,48 @@ impl Sample {
             explained: if explained.is_finite() { explained } else { 0.0 },
         }
     }
+}
+
+/// A type of values that people write without a header, too.
+struct OtherType {
+    what: &'static str,
+    /// As numpy calls it.
+    descr: &'static str,
+    values: fn(&[u8]) -> Vec<f64>,
+}
+
+/// Narrow types come last: their range is small, so that nearly any bytes look like some of them.
+const OTHER_TYPES: [OtherType; 4] = [
+    OtherType {
+        what: "big-endian f32",
+        descr: ">f4",
+        values: |bytes| each(bytes, |bytes| f32::from_be_bytes(bytes).into()),
+    },
+    OtherType { what: "f64", descr: "<f8", values: |bytes| each(bytes, f64::from_le_bytes) },
+    OtherType { what: "big-endian f64", descr: ">f8", values: |bytes| each(bytes, f64::from_be_bytes) },
+    OtherType {
+        what: "f16",
+        descr: "<f2",
+        values: |bytes| each(bytes, |bytes| half::f16::from_le_bytes(bytes).into()),
+    },
+];
+
+fn each<const SIZE: usize>(bytes: &[u8], value: impl Fn([u8; SIZE]) -> f64) -> Vec<f64> {
+    bytes.as_chunks::<SIZE>().0.iter().map(|&bytes| value(bytes)).collect()
+}
+
+/// Whether nearly all values are about as large as the one in the middle, as those of embeddings are: bytes of another type have
+/// exponents from one end to the other.
+fn is_of_one_scale(values: impl Iterator<Item = f64>) -> bool {
+    const FACTOR: f64 = 1e4;
+    let mut sizes: Vec<f64> = values.map(f64::abs).filter(|&size| size != 0.0).collect();
+    if sizes.is_empty() {
+        return true;
+    }
+    let all = sizes.len();
+    let (_, &mut middle, _) = sizes.select_nth_unstable_by(all / 2, f64::total_cmp);
+    let is_near = |size: &&f64| (middle / FACTOR..=middle * FACTOR).contains(*size);
+    middle.is_finite() && sizes.iter().filter(is_near).count() * 50 >= all * 49
 }
 
 /// What speaks for a dimension.
@@ -327,6 +425,31 @@ mod tests {
             }
         }
         assert_eq!(guessed(values), Some(128));
+    }
+
+    #[test]
+    fn other_types_are_told() {
+        let told = |bytes: Vec<u8>| {
+            let values = bytes.as_chunks::<4>().0.iter().map(|&word| f32::from_le_bytes(word)).collect();
+            Sample(vec![(0, values)]).other_type().map(|other| other.what)
+        };
+        let values = noise(4096);
+        assert_eq!(told(values.iter().flat_map(|value| value.to_le_bytes()).collect()), None);
+        assert_eq!(
+            told(values.iter().flat_map(|value| value.to_be_bytes()).collect()),
+            Some("big-endian f32")
+        );
+        let wide = || values.iter().map(|&value| f64::from(value) / 3.0);
+        assert_eq!(told(wide().flat_map(f64::to_le_bytes).collect()), Some("f64"));
+        assert_eq!(told(wide().flat_map(f64::to_be_bytes).collect()), Some("big-endian f64"));
+        let halves = values.iter().flat_map(|&value| half::f16::from_f32(value).to_le_bytes());
+        assert_eq!(told(halves.collect()), Some("f16"));
+        let mut state = 1u32;
+        let mut byte = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_le_bytes()[3]
+        };
+        assert_eq!(told((0..16384).map(|_| byte()).collect()), None);
     }
 
     #[test]

@@ -12,6 +12,9 @@ const PIECES: u64 = 10;
 /// A vector is said to have length 1 if it differs by no more: f16 and bf16 round so.
 const UNIT: f64 = 5e-3;
 
+/// The length from which on an index refuses a row: the squares of its values sum up to 4e37.
+const TOO_LONG: f64 = 6.3e18;
+
 /// Rows of a kind.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -34,6 +37,8 @@ pub(super) struct Look {
     pub(super) non_finite: Tally,
     /// Rows of zeros.
     pub(super) zero: Tally,
+    /// Rows that are so long that distances would overflow.
+    pub(super) too_long: Tally,
     /// The shortest and the longest of the other rows.
     pub(super) lengths: Option<(f64, f64)>,
 }
@@ -54,6 +59,9 @@ impl Look {
         let length = vector.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
         if length == 0.0 {
             return self.zero.add(row);
+        }
+        if length > TOO_LONG {
+            self.too_long.add(row);
         }
         let (shortest, longest) = self.lengths.unwrap_or((length, length));
         self.lengths = Some((shortest.min(length), longest.max(length)));

@@ -96,10 +96,7 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     if !args.output.is_wanted(&files, verbosity)? {
         return Ok(());
     }
-    let dimension = match files.first() {
-        Some(first) if request.dim.is_none() => dimension::guess(&request, first, &cancel)?,
-        _ => None,
-    };
+    let dimension = if request.dim.is_none() { dimension::guess(&request, &files, &cancel)? } else { None };
     request.dim = request.dim.or(dimension.as_ref().map(|guess| guess.dim));
     let opened = request.open(&cancel)?;
     let look = look::look(&*opened.dataset, &cancel)?;

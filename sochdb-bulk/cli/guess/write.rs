@@ -51,10 +51,7 @@ impl Lines {
 fn head(text: &mut Lines, findings: &Findings<'_>) {
     let (info, look) = (&findings.info, &findings.look);
     let formats: Vec<&str> = findings.formats.iter().map(|(format, _)| format.name).collect();
-    let rows = info
-        .rows
-        .exact()
-        .map_or_else(|| format!("{} rows", info.rows), |rows| format!("{} rows", units::count(rows)));
+    let rows = info.rows.exact().map_or_else(|| format!("{} rows", info.rows), units::rows);
     text.comment(&format!("Recognised: {}, {rows} x {} {}.", formats.join(" and "), info.dim, info.dtype));
     if look.rows == 0 {
         return;
@@ -68,7 +65,17 @@ fn head(text: &mut Lines, findings: &Findings<'_>) {
             false => format!("the others have lengths from {shortest:.4} to {longest:.4}"),
         });
     }
-    text.comment(&format!("Of {} rows that were looked at: {}.", units::count(look.rows), seen.join(", ")));
+    text.comment(&format!("Of {} that were looked at: {}.", units::rows(look.rows), seen.join(", ")));
+    if look.too_long.rows > 0 {
+        let (rows, first) = (units::rows(look.too_long.rows), look.too_long.first.unwrap_or_default());
+        text.comment(&format!(
+            "{rows} too long for distances in f32, the first is {first}: an index refuses them; [[stage]] of type normalize helps."
+        ));
+    }
+    if info.rows.exact() != Some(look.rows) || info.ids.is_some() {
+        let what = if info.ids.is_some() { " and ids that are there twice" } else { "" };
+        text.comment(&format!("`sochdb-bulk inspect` looks at all rows, for copies{what}, too."));
+    }
 }
 
 fn source(text: &mut Lines, findings: &Findings<'_>) -> Result<(), Failure> {

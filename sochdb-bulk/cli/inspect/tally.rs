@@ -6,6 +6,7 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::super::looking::norm;
+use crate::stages::hash_of;
 
 /// So many rows are named of those that something is the matter with.
 const NAMED: usize = 5;
@@ -90,7 +91,7 @@ pub(super) struct Tally {
     /// The least and greatest value of each dimension, of the rows that are finite.
     pub(super) low: Vec<f32>,
     pub(super) high: Vec<f32>,
-    /// For each row a hash of its bytes, and its number.
+    /// For each row a hash of its vector, and its number.
     pub(super) vectors: Vec<u128>,
     /// For each row its id or a hash of it, and its number; empty where ids are row numbers.
     pub(super) ids: Vec<u128>,
@@ -120,7 +121,7 @@ impl Tally {
         self.rows += batch.rows() as u64;
         for (at, vector) in batch.vectors().enumerate() {
             let row = batch.row_number(at);
-            let key = hash_key(xxh3_128(bytemuck::cast_slice(vector)), row);
+            let key = hash_key(hash_of(vector), row);
             self.vectors.push(key);
             self.add_vector(row, vector);
             match batch.ids() {

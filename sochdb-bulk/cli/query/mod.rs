@@ -44,6 +44,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     query_format: Option<&'static FormatDescriptor>,
 
+    /// Column of the query vectors, for formats with columns; of other formats the array, tensor or dataset
+    #[arg(long, value_name = "NAME")]
+    vector_column: Option<String>,
+
     /// Number of neighbours
     #[arg(short, long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     k: u32,
@@ -106,8 +110,8 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     let outcome = search(&args, &mut stats, verbosity);
     let report = stats.write(outcome)?;
     let line = format!(
-        "{} queries, k {}, ef {}, in {}",
-        units::count(report.queries as u64),
+        "{}, k {}, ef {}, in {}",
+        units::queries(report.queries as u64),
         report.k,
         report.ef_search,
         units::seconds(report.search_secs)
@@ -134,7 +138,12 @@ fn search(args: &Args, stats: &mut Stats, verbosity: Verbosity) -> Result<Report
     let index = open_index(&args.index, args.metric.metric, verbosity, &Cancel::by_signals())?.index;
     let open_secs = start.elapsed().as_secs_f64();
     let others = format!("{} was built from vectors", args.index.display());
-    let wanted = Wanted { format: args.query_format, dim: index.dim(), others: &others };
+    let wanted = Wanted {
+        format: args.query_format,
+        vector_column: args.vector_column.as_deref(),
+        dim: index.dim(),
+        others: &others,
+    };
     let dataset = queries::open(query_files, wanted)?;
     stats.keep_off(&dataset.info().files, None)?;
     if !is_stdio(&args.output) {

@@ -28,6 +28,8 @@ pub(super) struct Comparison {
     pub(super) first: Option<Difference>,
     /// The largest difference of finite values, equal ones included, and its row.
     pub(super) largest: Option<(f64, u64)>,
+    /// Whether a value differs of which one side is NaN or infinite: no difference is larger.
+    pub(super) is_unbounded: bool,
     /// Whether a side has ids that are not the numbers of its rows.
     has_own_ids: [bool; 2],
 }
@@ -68,6 +70,7 @@ impl Comparison {
             differing: 0,
             first: None,
             largest: None,
+            is_unbounded: false,
             has_own_ids: [false; 2],
         };
         let batch_rows = (BATCH_BYTES / (left.dim * 4).max(1)).clamp(1, 1 << 16);
@@ -188,6 +191,7 @@ impl Comparison {
             }
             let is_close = is_finite && difference <= self.tolerance * a.abs().max(b.abs()).max(1.0);
             let is_same = a == b || a.is_nan() && b.is_nan();
+            self.is_unbounded |= !is_same && !is_finite;
             if !is_same && !is_close && first.is_none() {
                 first = Some(at);
             }

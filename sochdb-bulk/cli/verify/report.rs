@@ -10,8 +10,7 @@ use crate::{Code, Failure};
 
 /// One line: `equal: 1,000 rows x 384, ids, columns a, b`.
 pub(super) fn equal(pair: &Pair<'_>, comparison: &Comparison) -> String {
-    let mut line =
-        format!("equal: {} rows x {}", units::count(comparison.rows[0]), pair.datasets[0].info().dim);
+    let mut line = format!("equal: {} x {}", units::rows(comparison.rows[0]), pair.datasets[0].info().dim);
     if comparison.ids {
         line += ", ids";
     }
@@ -35,13 +34,13 @@ pub(super) fn different(pair: &Pair<'_>, comparison: &Comparison) -> Failure {
     let [left, right] = comparison.rows;
     let mut parts = Vec::new();
     if left != right {
-        parts.push(format!("{} and {} rows", units::count(left), units::count(right)));
+        parts.push(format!("{} and {}", units::count(left), units::rows(right)));
     }
     let both = left.min(right);
     match &comparison.first {
         None => parts.push(format!("the {} that both have are equal", units::count(both))),
         Some(first) => {
-            parts.push(format!("{} of {} rows", units::count(comparison.differing), units::count(both)));
+            parts.push(format!("{} of {}", units::count(comparison.differing), units::rows(both)));
             let [one, other] = [&first.sides[0], &first.sides[1]].map(place);
             parts.push(format!("first row {}, {}: {one}, {other}", first.row, first.what));
         }
@@ -72,6 +71,7 @@ pub(super) fn json(pair: &Pair<'_>, comparison: &Comparison, notes: &[String]) -
         );
         json!({"row": first.row, "what": first.what, "a": a, "b": b})
     });
+    let largest = comparison.largest.filter(|_| !comparison.is_unbounded);
     json!({
         "schema": 1,
         "equal": comparison.is_equal(),
@@ -82,8 +82,10 @@ pub(super) fn json(pair: &Pair<'_>, comparison: &Comparison, notes: &[String]) -
         "columns": comparison.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(),
         "differing_rows": comparison.differing,
         "first": first,
-        "largest_difference": comparison.largest.map(|(largest, _)| largest),
-        "largest_difference_row": comparison.largest.map(|(_, row)| row),
+        // There is none where one side is NaN or infinite and the other is not.
+        "largest_difference": largest.map(|(largest, _)| largest),
+        "largest_difference_row": largest.map(|(_, row)| row),
+        "differs_in_non_finite": comparison.is_unbounded,
         "notes": notes,
     })
 }

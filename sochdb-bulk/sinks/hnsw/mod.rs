@@ -1,7 +1,9 @@
 //! The index: the one sink that builds.
 
+mod source;
 mod text_ids;
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,21 +12,22 @@ use std::time::Instant;
 use exchange::Library;
 use index::file::{Contents, VECTORS_OFFSET, VectorChecksums, Vectors};
 use index::{
-    AutoBuilder, BuildError, Built, GraphBuilder, InsertBuilder, MappedMatrix, Monitor, Params,
+    AutoBuilder, BuildError, Built, GraphBuilder, InsertBuilder, InvalidRow, MappedMatrix, Monitor, Params,
     PartitionBuilder, Phase, TextIdSource,
 };
 use readers::{Batch, Matrix, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::foreign::{Stoppable, write_for};
+use super::foreign::{IndexFormat, Stoppable, write_for};
 use super::rows::{IdCollector, size_bytes, write_values};
 use super::stream::refuse_zst;
 use super::{Finish, Finished, PositionalWriter, Sink, SinkJob, SinkPlan, Writer};
-use crate::output::atomic::AtomicFile;
+use crate::output::atomic::{AtomicFile, folder, write_all_at};
 use crate::output::progress::Progress;
 use crate::pipeline::{Cancel, IdSource, OutputReport, RecallCheck, StreamInfo};
 use crate::{Code, Failure};
+use source::SourceFile;
 use text_ids::{SpooledTextIds, TextIdSpool};
 
 /// Builds an HNSW index and writes it into one file.
@@ -56,34 +59,56 @@ pub struct Hnsw {
     /// goes by them and then ranks by the vectors), none, or auto: i8 unless a sample shows that they would lead astray.
     #[serde(default)]
     codes: Codes,
+    /// How the vectors are kept: f32 (as they are), f16 (half the size), i8 (a quarter; a byte a value, by the range of its
+    /// column), or source (not at all: they stay in the input, a mapped file of f32, which has to stay where and as it is).
+    /// The graph is built of the vectors as given; searches answer by the vectors that are kept.
+    #[serde(default, skip_serializing_if = "Storage::is_default")]
+    storage: Storage,
     /// Whose index it is: native (this program's), hnswlib, faiss, usearch or sochdb. Those of others have no codes, and keep no
     /// recipe.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "IndexFormat::is_default")]
     format: IndexFormat,
 }
 
-/// Whose index is written.
+/// How vectors are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum IndexFormat {
+enum Storage {
     #[default]
-    Native,
-    Hnswlib,
-    Faiss,
-    Usearch,
-    Sochdb,
+    F32,
+    F16,
+    I8,
+    Source,
 }
 
-impl IndexFormat {
-    /// The library, unless it is this program.
-    fn library(self) -> Option<&'static Library> {
+impl Storage {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn of_index(self) -> index::Storage {
         match self {
-            Self::Native => None,
-            Self::Hnswlib => Library::called("hnswlib"),
-            Self::Faiss => Library::called("faiss"),
-            Self::Usearch => Library::called("usearch"),
-            Self::Sochdb => Library::called("sochdb"),
+            Self::F32 => index::Storage::F32,
+            Self::F16 => index::Storage::F16,
+            Self::I8 => index::Storage::I8,
+            Self::Source => index::Storage::Source,
         }
+    }
+
+    /// Bytes of a value in the index.
+    fn value_bytes(self) -> u64 {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+            Self::I8 => 1,
+            Self::Source => 0,
+        }
+    }
+
+    /// Whether the vectors are written to their place as they come.
+    fn is_in_place(self) -> bool {
+        self == Self::F32
     }
 }
 
@@ -173,6 +198,10 @@ impl Sink for Hnsw {
         }
         refuse_zst(&self.path, "an index", "leave .zst away")?;
         if let Some(library) = self.format.library() {
+            if self.storage != Storage::F32 {
+                let message = format!("storage: an index of {} has vectors of f32", library.name);
+                return Err(Failure::refused(message).with_code(Code::Conflict).with_help("leave storage away"));
+            }
             if self.codes == Codes::I8 {
                 let message = format!("codes = \"i8\": an index of {} has no codes", library.name);
                 return Err(Failure::refused(message)
@@ -211,7 +240,7 @@ impl Sink for Hnsw {
         let memory_after = index::memory_parts(self.builder(), &params, rows, input.dim, codes, threads);
         let memory = vec![("ids", ids)];
         let of_row = |values: usize, bytes: u64| values as u64 * bytes;
-        let row_bytes = of_row(input.dim, 4)
+        let row_bytes = of_row(input.dim, self.storage.value_bytes())
             + if codes { of_row(input.dim.next_multiple_of(64), 1) + 8 } else { 0 }
             + of_row(2 * self.m, 4)
             + id_bytes;
@@ -223,10 +252,23 @@ impl Sink for Hnsw {
     }
 
     fn open(&self, job: SinkJob) -> Result<Writer, Failure> {
+        let source = match self.storage {
+            Storage::Source => Some(SourceFile::of(&job, &self.path)?),
+            _ => None,
+        };
         let file = AtomicFile::create(&self.path)?;
         if let Some(rows) = job.input.rows.exact() {
-            file.reserve(VECTORS_OFFSET.saturating_add(size_bytes(rows, job.input.dim)?))?;
+            let bytes = size_bytes(rows, job.input.dim)? / 4 * self.storage.value_bytes();
+            file.reserve(VECTORS_OFFSET.saturating_add(bytes))?;
         }
+        // What is narrowed at the end waits beside the index.
+        let wide = match &job.matrix {
+            None if !self.storage.is_in_place() => {
+                let wide = tempfile::tempfile_in(folder(&self.path));
+                Some(wide.map_err(|e| Failure::io("make a temporary file beside it", &self.path, &e))?)
+            }
+            _ => None,
+        };
         let ids = match job.input.ids {
             _ if job.input.ids_are_positions() => Ids::Positions,
             IdSource::Text => Ids::Texts(TextIdSpool::beside(&self.path)?),
@@ -240,6 +282,9 @@ impl Sink for Hnsw {
             builder: self.builder(),
             codes: self.codes,
             library: self.format.library(),
+            storage: self.storage,
+            source,
+            wide,
         })))
     }
 }
@@ -261,12 +306,24 @@ struct HnswFile {
     codes: Codes,
     /// For whom the index is written when it is built, if not for this program. The file is only on the way then.
     library: Option<&'static Library>,
+    storage: Storage,
+    source: Option<SourceFile>,
+    /// The vectors as they come, where they are not written to their place.
+    wide: Option<File>,
 }
 
 impl PositionalWriter for HnswFile {
     fn write_at(&self, position: u64, batch: &Batch) -> Result<(), Failure> {
         if self.job.matrix.is_none() {
-            write_values(&self.file, VECTORS_OFFSET, position, batch)?;
+            match &self.wide {
+                None => write_values(&self.file, VECTORS_OFFSET, position, batch)?,
+                Some(wide) => {
+                    let offset = size_bytes(position, batch.dim())?;
+                    write_all_at(wide, bytemuck::cast_slice(batch.values()), offset).map_err(|e| {
+                        Failure::io("write vectors to a temporary file beside it", self.file.target(), &e)
+                    })?;
+                }
+            }
         }
         match &self.ids {
             Ids::Positions => Ok(()),
@@ -276,7 +333,7 @@ impl PositionalWriter for HnswFile {
     }
 
     fn finish(self: Box<Self>, finish: &Finish<'_>) -> Result<Finished, Failure> {
-        let Self { file, ids, job, params, builder, codes, library } = *self;
+        let Self { file, ids, job, params, builder, codes, storage, source, wide, library } = *self;
         let (ids, texts) = match ids {
             Ids::Positions => (None, None),
             Ids::Numbers(ids) => (Some(ids.into_ids()), None),
@@ -299,17 +356,22 @@ impl PositionalWriter for HnswFile {
         }
         let watch = Watch { progress: finish.progress, cancel: finish.cancel };
         let build = |matrix: index::Matrix<'_>, early: &[u8]| {
+            pool.install(|| index::check_storage(matrix, storage.of_index()))
+                .map_err(|invalid| too_large(&invalid, &job.input))?;
             let start = Instant::now();
             // The vectors go to the disk while the graph is built.
             let (vector_checksums, built) = beside(
                 |is_abandoned| {
                     let stop = || is_abandoned.load(Ordering::Relaxed) || finish.cancel.is_set();
-                    match library {
-                        None => file.write_early(early, VECTORS_OFFSET, stop)?,
-                        Some(_) if early.is_empty() => {}
-                        Some(_) => file.write_all_at(early, VECTORS_OFFSET)?,
+                    match (library, storage) {
+                        (None, Storage::F32) => file.write_early(early, VECTORS_OFFSET, stop)?,
+                        (Some(_), Storage::F32) if early.is_empty() => {}
+                        (Some(_), Storage::F32) => file.write_all_at(early, VECTORS_OFFSET)?,
+                        (_, Storage::Source) => {}
+                        // Of what is narrowed they are computed when it is written.
+                        (_, Storage::F16 | Storage::I8) => return Ok(None),
                     }
-                    Ok(VectorChecksums::of(matrix))
+                    Ok(Some(VectorChecksums::of(matrix)))
                 },
                 || {
                     pool.install(|| index::build(matrix, &params, builder, &watch))
@@ -327,8 +389,12 @@ impl PositionalWriter for HnswFile {
             finish.progress.begin("writing", None);
             let contents = Contents {
                 built: &built,
-                vectors: Vectors::InPlace(matrix),
-                vector_checksums: Some(&vector_checksums),
+                vectors: match (storage, &source) {
+                    (Storage::Source, Some(source)) => Vectors::Source(matrix, source.for_index()),
+                    (Storage::F16 | Storage::I8, _) => Vectors::Narrowed(matrix, storage.of_index()),
+                    _ => Vectors::InPlace(matrix),
+                },
+                vector_checksums: vector_checksums.as_ref(),
                 ids: ids.as_deref(),
                 text_ids: texts.as_ref().map(|texts| texts as &dyn TextIdSource),
                 recipe: &job.recipe,
@@ -341,7 +407,7 @@ impl PositionalWriter for HnswFile {
                 vec![("build_secs", build_secs.into()), ("write_secs", start.elapsed().as_secs_f64().into())];
             if let Some(check) = &job.check {
                 finish.progress.begin("checking", None);
-                more.push(("recall", pool.install(|| measure(&file, check))?));
+                more.push(("recall", pool.install(|| measure(&file, check, matrix))?));
             }
             Ok::<_, Failure>((built, written.header, more))
         };
@@ -351,8 +417,9 @@ impl PositionalWriter for HnswFile {
             }
             None if rows == 0 => build(index::Matrix::new(&[], job.input.dim), &[]),
             None => {
-                let mapped = MappedMatrix::new(file.file(), VECTORS_OFFSET, rows, job.input.dim)
-                    .map_err(|e| file.failure(&e))?;
+                let (from, offset) = wide.as_ref().map_or((file.file(), VECTORS_OFFSET), |wide| (wide, 0));
+                let mapped =
+                    MappedMatrix::new(from, offset, rows, job.input.dim).map_err(|e| file.failure(&e))?;
                 build(mapped.matrix(), &[])
             }
         }?;
@@ -383,15 +450,21 @@ fn translate(file: &AtomicFile, library: &Library, cancel: &Cancel) -> Result<At
 }
 
 /// Fails unless the index that was written has the recall that it must have.
-fn measure(file: &AtomicFile, check: &RecallCheck) -> Result<serde_json::Value, Failure> {
+fn measure(
+    file: &AtomicFile,
+    check: &RecallCheck,
+    originals: index::Matrix<'_>,
+) -> Result<serde_json::Value, Failure> {
     let RecallCheck { min, k, sample, ef } = *check;
     // A search keeps as many candidates as it is to find.
     let ef = ef.max(k);
     let name = file.target().display();
     let again = file.file().try_clone().map_err(|e| file.failure(&e))?;
-    let index = index::Index::of_file(again).map_err(|e| Failure::failed(format!("{name}: {e}")))?;
+    let index = index::Index::of_file_in(again, folder(file.target()))
+        .map_err(|e| Failure::failed(format!("{name}: {e}")))?;
     let recall = index
-        .recall_of_sample(k as usize, sample as usize, ef as usize)
+        // Where vectors are rounded, that is an error, too.
+        .recall_of_sample_in(originals, k as usize, sample as usize, ef as usize)
         .map_err(|e| Failure::failed(format!("{name}: {e}")))?;
     if recall < min {
         let rows = (sample as usize).min(index.rows());
@@ -427,6 +500,7 @@ fn details(
     put("reachable_share", header.reachable_share().into());
     put("repaired", built.repaired_nodes().into());
     put("copies", built.copies().into());
+    put("storage", header.storage.name().into());
     put("codes", if built.has_codes() { "i8" } else { "none" }.into());
     details
 }
@@ -445,6 +519,13 @@ fn build_failure(error: &BuildError, input: &StreamInfo, cancel: &Cancel) -> Fai
         }
         _ => Failure::failed(format!("{}: {error}", input.source.display())),
     }
+}
+
+/// A row has a value that cannot be stored as it should.
+fn too_large(invalid: &InvalidRow, input: &StreamInfo) -> Failure {
+    let (source, row) = (&input.source, input.first_row + invalid.row);
+    let message = format!("{}: row {row}{}: {}", source.display(), of_kept(input), invalid.reason);
+    Failure::failed(message).with_help("store the vectors as i8 or f32, or scale them down")
 }
 
 /// Where rows were left out or reordered, the sink counts those that came.

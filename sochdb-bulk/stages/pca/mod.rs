@@ -339,7 +339,7 @@ impl Map for Components {
 
     fn notes(&self) -> Vec<String> {
         let Some(learnt) = &self.learnt else { return Vec::new() };
-        let (dim, rows) = (self.projection.dim(), units::count(learnt.rows as u64));
-        vec![format!("{dim} values keep {:.1} % of the variance of {rows} rows", learnt.explained * 100.0)]
+        let (dim, rows) = (self.projection.dim(), units::rows(learnt.rows as u64));
+        vec![format!("{dim} values keep {:.1} % of the variance of {rows}", learnt.explained * 100.0)]
     }
 }

@@ -6,9 +6,9 @@
 use rayon::prelude::*;
 
 use super::groups::{self, GroupedLeaders, heads_of, nearest_columns};
-use super::packed::Panels;
 use crate::build::{Monitor, Stopped};
 use crate::codes::CodesView;
+use crate::codes::packed::Panels;
 use crate::level::hash;
 
 /// Leaves are aimed at so many rows.

@@ -1,8 +1,8 @@
 //! For each of many rows the nearest of some columns.
 
 use super::nearest::{NO_MINIMA, Near, Nearest, each_bit, lower_bounds};
-use super::packed::{Panels, TileRows, values_from};
 use crate::codes::CodesView;
+use crate::codes::packed::{Panels, TileRows, values_from};
 use crate::distance::products::{TILE_COLUMNS, TILE_ROWS, TileOutput, TileValues};
 
 /// Compares rows with columns; reuses its memory.

@@ -10,9 +10,9 @@ use rayon::prelude::*;
 use super::carve::ROWS_A_TASK;
 use super::columns::ColumnSearch;
 use super::nearest::Near;
-use super::packed::Panels;
 use crate::build::Monitor;
 use crate::codes::CodesView;
+use crate::codes::packed::Panels;
 
 /// Groups whose leaders a row is compared with.
 const NEAR_GROUPS: usize = 8;

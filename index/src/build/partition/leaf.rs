@@ -1,9 +1,9 @@
 //! All distances of a leaf: each row with each, a tile at a time, and of each row the nearest.
 
 use super::nearest::{GROUPS, NO_MINIMA, Near, Nearest, each_bit, lower_bounds};
-use super::packed::{Panels, TileRows, values_from};
 use super::reservoir::Reservoirs;
 use crate::codes::CodesView;
+use crate::codes::packed::{Panels, TileRows, values_from};
 use crate::distance::products::{Products, TILE_COLUMNS, TILE_ROWS, TileOutput, TileValues};
 
 /// Rows of a block, when all rows are compared with all: whole tiles and whole panels.

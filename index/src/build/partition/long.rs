@@ -10,9 +10,9 @@ use rayon::prelude::*;
 
 use super::columns::ColumnSearch;
 use super::nearest::Near;
-use super::packed::Panels;
 use crate::build::BuildInput;
 use crate::codes::CodesView;
+use crate::codes::packed::Panels;
 use crate::graph::{Graph, GraphAccess};
 use crate::level::hash;
 use crate::search::{Scorer, Scratch, descend, search_level};

@@ -14,7 +14,6 @@ mod link;
 mod long;
 mod measure;
 mod nearest;
-mod packed;
 mod pilot;
 mod reduce;
 mod reservoir;

@@ -8,9 +8,9 @@ use rayon::prelude::*;
 
 use super::SMALL_ROWS;
 use super::nearest::NO_MINIMA;
-use super::packed::{Panels, TileRows};
 use super::subspace::{Moments, Subspace};
 use crate::build::BuildInput;
+use crate::codes::packed::{Panels, TileRows};
 use crate::codes::{CodeTable, CodesView, Quantizer, ZERO, stride_bytes};
 use crate::distance::products::{TILE_COLUMNS, TILE_ROWS, TILE_STEP, TileOutput};
 use crate::level::hash;

@@ -1,6 +1,6 @@
 //! Codes in the order in which tiles read them.
 
-use crate::codes::CodesView;
+use super::CodesView;
 use crate::distance::prefetch;
 use crate::distance::products::{GROUP, TILE_COLUMNS, TILE_ROWS, TileInput};
 
@@ -22,7 +22,7 @@ fn ahead(
 
 /// Rows of signed codes, one after the other, filled up with zeros to whole tiles. Of each only those bytes that hold codes.
 #[derive(Debug, Default)]
-pub(super) struct TileRows {
+pub(crate) struct TileRows {
     codes: Vec<i8>,
     terms: Vec<i32>,
     stride: usize,
@@ -30,7 +30,7 @@ pub(super) struct TileRows {
 
 impl TileRows {
     /// Copies the codes of some rows.
-    pub(super) fn pack(&mut self, codes: CodesView<'_>, rows: impl ExactSizeIterator<Item = u32> + Clone) {
+    pub(crate) fn pack(&mut self, codes: CodesView<'_>, rows: impl ExactSizeIterator<Item = u32> + Clone) {
         let padded = rows.len().next_multiple_of(TILE_ROWS);
         self.stride = codes.used_bytes;
         self.codes.resize(padded * self.stride, 0);
@@ -44,7 +44,7 @@ impl TileRows {
     }
 
     /// The tile that begins with a row, to be compared with a panel.
-    pub(super) fn tile<'a>(
+    pub(crate) fn tile<'a>(
         &'a self,
         first: usize,
         panel: &Panel<'a>,
@@ -61,13 +61,13 @@ impl TileRows {
 }
 
 /// The `N` values from a place on.
-pub(super) fn values_from<const N: usize>(values: &[i32], first: usize) -> &[i32; N] {
+pub(crate) fn values_from<const N: usize>(values: &[i32], first: usize) -> &[i32; N] {
     values[first..first + N].try_into().unwrap_or_else(|_| unreachable!("a slice of N values"))
 }
 
 /// Columns of codes plus 128, in panels.
 #[derive(Debug, Default)]
-pub(super) struct Panels {
+pub(crate) struct Panels {
     codes: Vec<[u8; GROUP]>,
     terms: Vec<i32>,
     columns: usize,
@@ -77,18 +77,18 @@ pub(super) struct Panels {
 
 /// One of [`Panels`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Panel<'a> {
+pub(crate) struct Panel<'a> {
     /// Its first column.
-    pub(super) first: usize,
-    pub(super) codes: &'a [u8],
-    pub(super) terms: &'a [i32; TILE_COLUMNS],
+    pub(crate) first: usize,
+    pub(crate) codes: &'a [u8],
+    pub(crate) terms: &'a [i32; TILE_COLUMNS],
     /// A bit for each column that is one: the last panel may have fewer.
-    pub(super) valid: u32,
+    pub(crate) valid: u32,
 }
 
 impl Panels {
     /// Copies the codes of some rows, each to be a column.
-    pub(super) fn pack(&mut self, codes: CodesView<'_>, rows: impl ExactSizeIterator<Item = u32> + Clone) {
+    pub(crate) fn pack(&mut self, codes: CodesView<'_>, rows: impl ExactSizeIterator<Item = u32> + Clone) {
         self.columns = rows.len();
         let padded = self.columns.next_multiple_of(TILE_COLUMNS);
         self.panel_groups = codes.used_bytes / GROUP * TILE_COLUMNS;
@@ -116,12 +116,12 @@ impl Panels {
     }
 
     /// How many columns there are.
-    pub(super) fn columns(&self) -> usize {
+    pub(crate) fn columns(&self) -> usize {
         self.columns
     }
 
     /// The panels, first column first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Panel<'_>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Panel<'_>> {
         let codes = self.codes.chunks_exact(self.panel_groups.max(1)).map(<[_]>::as_flattened);
         (0..self.columns).step_by(TILE_COLUMNS).zip(codes).map(|(first, codes)| Panel {
             first,
