@@ -330,7 +330,7 @@ def test_vectors_are_kept_rounded_or_not_at_all(rows: np.ndarray) -> None:
         assert index.info["storage"] == "source" and np.array_equal(index.vectors, rows[100:])
         assert index.search(rows[100:110], 1)[0][:, 0].tolist() == list(range(10))
     os.remove("rows.npy")
-    with pytest.raises(BulkError, match="rows.npy"):
+    with pytest.raises(InputNotFound, match="rows.npy"):
         Index.open("o.hnsw")
 
 

@@ -200,7 +200,9 @@ impl Sink for Hnsw {
         if let Some(library) = self.format.library() {
             if self.storage != Storage::F32 {
                 let message = format!("storage: an index of {} has vectors of f32", library.name);
-                return Err(Failure::refused(message).with_code(Code::Conflict).with_help("leave storage away"));
+                return Err(Failure::refused(message)
+                    .with_code(Code::Conflict)
+                    .with_help("leave storage away"));
             }
             if self.codes == Codes::I8 {
                 let message = format!("codes = \"i8\": an index of {} has no codes", library.name);
