@@ -1,8 +1,8 @@
 /* Search in index files of sochdb-bulk. src/lib.rs says what each function does and what it asks of its caller.
 
    Functions that return int32_t return a status: 0 done, 1 an argument that cannot be meant, 2 no such file, 3 the operating
-   system refused, 4 no index, 5 written in a later version of the format, 6 damaged, 7 a mistake of the library. The reason
-   is in sbi_last_error, for the thread that called. */
+   system refused, 4 no index, 5 written in a later version of the format, 6 damaged, 7 a mistake of the library, 8 the vectors
+   are in another file, which cannot be used. The reason is in sbi_last_error, for the thread that called. */
 
 #ifndef SOCHDB_BULK_INDEX_H
 #define SOCHDB_BULK_INDEX_H

@@ -250,6 +250,8 @@ def test_options_that_cannot_be(rows: np.ndarray) -> None:
         {"builder": "other"},
         {"codes": "i4"},
         {"if_exists": "ask"},
+        {"index_format": "other"},
+        {"storage": "f8"},
         {"seed": 2**64},
         {"memory_limit": "much"},
     ):
@@ -309,6 +311,27 @@ def test_an_index_is_not_a_question_of_the_thread(rows: np.ndarray) -> None:
         thread.join()
     assert failures == []
     assert len({Path(f"{number}.hnsw").read_bytes() for number in range(6)}) == 1
+
+
+def test_vectors_are_kept_rounded_or_not_at_all(rows: np.ndarray) -> None:
+    for storage, most in (("f16", 0.01), ("i8", 0.1)):
+        bulk_build_index(rows, "o.hnsw", metric="l2", storage=storage)
+        with Index.open("o.hnsw") as index:
+            assert index.info["storage"] == storage and index.info == bulk_info("o.hnsw")
+            assert 0 < np.abs(index.vectors - rows).max() < most
+            assert index.vectors.__array_interface__["data"] == index.vectors.__array_interface__["data"]
+            assert index.search(rows[:50], 1)[0][:, 0].tolist() == list(range(50))
+    with pytest.raises(InputError, match="a file or a view of one"):
+        bulk_build_index(rows, "none.hnsw", storage="source")
+    np.save("rows.npy", rows)
+    bulk_build_index(np.load("rows.npy", mmap_mode="r")[100:], "o.hnsw", storage="source", metric="l2")
+    assert os.path.getsize("o.hnsw") < os.path.getsize("rows.npy") * 4
+    with Index.open("o.hnsw") as index:
+        assert index.info["storage"] == "source" and np.array_equal(index.vectors, rows[100:])
+        assert index.search(rows[100:110], 1)[0][:, 0].tolist() == list(range(10))
+    os.remove("rows.npy")
+    with pytest.raises(InputNotFound, match="rows.npy"):
+        Index.open("o.hnsw")
 
 
 def test_arrow_columns(rows: np.ndarray) -> None:

@@ -51,3 +51,33 @@ def test_usearch(index: Index, rows: np.ndarray) -> None:
     other = index.to_usearch()
     other.expansion_search = 1000
     assert agreement(index, rows, np.asarray(other.search(rows[:100], 10).keys)) > 0.999
+
+
+def test_indexes_are_written_for_others_at_once(rows: np.ndarray) -> None:
+    hnswlib = pytest.importorskip("hnswlib")
+    bulk_build_index(rows, "o.bin", metric="l2", index_format="hnswlib")
+    other = hnswlib.Index(space="l2", dim=16)
+    other.load_index("o.bin")
+    other.set_ef(1000)
+    ids, distances = other.knn_query(rows[:10], 1)
+    assert ids[:, 0].tolist() == list(range(10)) and distances.max() == 0
+
+
+def test_texts_are_no_ids_of_theirs(rows: np.ndarray) -> None:
+    pytest.importorskip("hnswlib")
+    bulk_build_index(rows, "o.hnsw", metric="l2", ids=[str(row) for row in range(1000)])
+    with Index.open("o.hnsw") as index, pytest.raises(ValueError, match="text"):
+        index.to_hnswlib()
+
+
+def test_a_library_that_is_not_there(rows: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    bulk_build_index(rows, "o.hnsw")
+    for name in ("hnswlib", "faiss", "usearch.index"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with Index.open("o.hnsw") as index:
+        for convert in (index.to_hnswlib, index.to_faiss, index.to_usearch):
+            with pytest.raises(ValueError, match="is not installed") as raised:
+                convert()
+            assert "pip install" in str(raised.value)

@@ -68,7 +68,7 @@ class Environment:
     def call(self, *command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(self.folder), **variables}
         words = [str(word) for word in command]
-        return subprocess.run(words, capture_output=True, text=True, env=environment, timeout=60)
+        return subprocess.run(words, capture_output=True, text=True, env=environment, timeout=300)
 
     def works(self, **variables: str) -> None:
         done = self.run(BUILD, **variables)

@@ -16,6 +16,8 @@ from sochdb_bulk import Cancelled, bulk_build_index, bulk_info
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
+#: What has not ended by then never will: machines of tests are busy.
+LIMIT_SECS = 60
 #: A build that takes seconds: the insertion builder with a wide beam, on one thread.
 OPTIONS = {"builder": "insert", "ef_construction": 600, "threads": 1, "metric": "l2"}
 SLOW = """
@@ -50,7 +52,7 @@ def programs(folder: Path) -> list[int]:
 
 
 def nothing_is_left(folder: Path, temp: Path, old: bytes) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + LIMIT_SECS
     while programs(folder) and time.monotonic() < end:
         time.sleep(0.05)
     assert programs(folder) == []
@@ -77,14 +79,14 @@ def started(folder: Path) -> subprocess.Popen[str]:
 def test_the_parent_is_killed(folder: Path, temp: Path, old: bytes, number: signal.Signals) -> None:
     process = started(folder)
     process.send_signal(number)
-    assert process.wait(20) == -number
+    assert process.wait(LIMIT_SECS) == -number
     nothing_is_left(folder, temp, old)
 
 
 def test_ctrl_c(folder: Path, temp: Path, old: bytes) -> None:
     process = started(folder)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=LIMIT_SECS)
     assert "KeyboardInterrupt" in err and process.returncode != 0
     # The exception was raised when all was over.
     assert programs(folder) == []
@@ -131,7 +133,7 @@ def test_a_forked_process_does_not_keep_the_program(folder: Path, temp: Path, ol
         "import os, time\n"
         "def forked():\n"
         "    if not globals().get('pid') and not globals().__setitem__('pid', os.fork() or -1) and pid == -1:\n"
-        "        os.close(1); os.close(2); time.sleep(15); os._exit(0)\n"
+        "        os.close(1); os.close(2); time.sleep(90); os._exit(0)\n"
         "rows = ",
         1,
     )
@@ -144,4 +146,4 @@ def test_a_forked_process_does_not_keep_the_program(folder: Path, temp: Path, ol
     process.kill()
     process.wait()
     nothing_is_left(folder, temp, old)
-    assert time.monotonic() - start < 12
+    assert time.monotonic() - start < LIMIT_SECS

@@ -31,6 +31,7 @@ pub(crate) fn as_json(index: &Index) -> String {
         "reachable_share": header.reachable_share(),
         "repaired_nodes": header.repaired_nodes,
         "copies": header.copies,
+        "storage": header.storage.name(),
         "default_ef": header.default_ef,
         "codes": if has(SectionKind::Codes) { "i8" } else { "none" },
         "ids": match (has(SectionKind::Ids), has(SectionKind::TextIds)) {

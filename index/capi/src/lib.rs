@@ -47,6 +47,8 @@ pub enum Status {
     Corrupt = 6,
     /// A mistake of this library.
     Panic = 7,
+    /// The index has no vectors of its own, and those of the file that it was built from cannot be used.
+    NoVectors = 8,
 }
 
 /// Why a call failed.
@@ -59,6 +61,7 @@ impl From<OpenError> for Error {
             OpenError::Io(_) => Status::Io,
             OpenError::NotAnIndex => Status::NotAnIndex,
             OpenError::Newer { .. } => Status::Newer,
+            OpenError::Source { .. } => Status::NoVectors,
             _ => Status::Corrupt,
         };
         Self(status, error.to_string())
@@ -343,8 +346,8 @@ pub unsafe extern "C" fn sbi_text_ids(
     })
 }
 
-/// The address of the vectors, rows of f32 one behind the other, in the mapped file, after all of them were compared with
-/// their checksums. They stay where they are until the index is closed.
+/// The address of the vectors, rows of f32 one behind the other, in the mapped file (in memory, where they are stored
+/// narrower, and widened once), after all of them were compared with their checksums. They stay where they are until the index is closed.
 ///
 /// # Safety
 /// `index` is from [`sbi_open`] and stays open meanwhile; `vectors` may be written.

@@ -64,6 +64,8 @@ def bulk_build_index(
     seed: int = 42,
     builder: str = "auto",
     codes: str = "auto",
+    storage: str = "f32",
+    index_format: str = "native",
     progress: ProgressArgument = None,
     temp_dir: PathLike | None = None,
     if_exists: str = "replace",
@@ -93,6 +95,11 @@ def bulk_build_index(
         seed: Seed of levels and order: the same vectors, options and seed give the same bytes.
         builder: ``"auto"``, ``"partition"`` or ``"insert"``: how neighbours are found.
         codes: ``"auto"``, ``"i8"`` or ``"none"``: 8-bit codes for faster search, a byte a value.
+        storage: How the index keeps the vectors: ``"f32"``, rounded to ``"f16"`` (half the size) or ``"i8"`` (a quarter), or
+            ``"source"``: not at all. Searches then take them from the file that ``embeddings`` names or is a view of, which has to
+            stay where it is and as it is.
+        index_format: ``"native"``, or ``"hnswlib"``, ``"faiss"``, ``"usearch"``, ``"sochdb"``: whose index to write. :class:`Index` opens
+            native ones.
         progress: None shows it in terminals and notebooks, True always, False never; a function is called with
             :class:`Progress`, and what it raises stops the build.
         temp_dir: Folder for temporary files; else that of ``SOCHDB_BULK_TMPDIR``, else the system's.
@@ -124,6 +131,9 @@ def bulk_build_index(
     arguments += ["--max-connections", _whole(m, "m"), "--ef-construction", _whole(ef_construction, "ef_construction")]
     arguments += ["--batch-size", _whole(batch_size, "batch_size"), "--threads", _whole(threads, "threads")]
     arguments += ["--seed", _whole(seed, "seed"), "--builder", builder, "--codes", codes, "--if-exists", if_exists]
+    arguments += ["--no-vectors"] if storage == "source" else ["--storage", storage]
+    if index_format != "native":
+        arguments += ["--index-format", index_format]
     if metric is not None:
         arguments += ["--metric", metric]
     if memory_limit is not None:
@@ -140,6 +150,11 @@ def bulk_build_index(
         else:
             source = staged(embeddings, temp)
             source_arguments = source.arguments
+            if storage == "source" and source.names:
+                raise InputError(
+                    "storage: expected embeddings that are a file or a view of one, since the index has no vectors of its own",
+                    hint="save them first: numpy.save(path, x), and pass numpy.load(path, mmap_mode='r')",
+                )
             if ids is not None:
                 source_arguments = [*source_arguments, *staged_ids(ids, source, temp)]
             names = source.names

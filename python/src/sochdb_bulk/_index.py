@@ -132,7 +132,8 @@ class Index:
 
     @property
     def vectors(self) -> NDArray[np.float32]:
-        """The vectors as they were given, shape (rows, dim), float32, read-only: a view of the file.
+        """The vectors that the index keeps, shape (rows, dim), float32, read-only: a view of the file, or of memory where they are
+        stored as f16 or i8.
 
         The first time all of them are compared with their checksums, which reads the whole file.
 

@@ -27,6 +27,7 @@ _CLASSES: dict[int, type[BulkError]] = {
     5: CorruptFile,
     6: CorruptFile,
     7: BulkError,
+    8: InputNotFound,
 }
 _HINTS = {
     2: "check its name and who may read it",
@@ -34,6 +35,7 @@ _HINTS = {
     5: "use a newer sochdb-bulk, or build the index again with this one",
     6: "the file is damaged: copy it again, or build it again",
     7: "this is a mistake of sochdb-bulk: please report it",
+    8: "put the file of vectors back where it was, as it was, or build the index again",
 }
 
 _size, _pointer, _status = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int32
