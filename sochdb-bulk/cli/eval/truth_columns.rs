@@ -6,7 +6,7 @@ use readers::arrow_array::cast::AsArray;
 use readers::arrow_array::types::Int64Type;
 use readers::arrow_array::{Array, ArrayRef};
 use readers::arrow_schema::DataType;
-use readers::{BufferPool, Dataset, Error, Input, Position, Scan, detect};
+use readers::{BufferPool, Error, Input, Position, Scan, detect};
 
 use super::truth::Table;
 
