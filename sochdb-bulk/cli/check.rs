@@ -7,7 +7,7 @@ use index::{Index, Matrix};
 use rayon::prelude::*;
 use serde_json::json;
 
-use super::info::{DAMAGED, open_failure};
+use super::info::{DAMAGED, open_failure, pool_of};
 use super::shared::parse_threads;
 use crate::output::{stdout, units};
 use crate::pipeline::threads_or_all;
@@ -61,12 +61,8 @@ impl Check {
 }
 
 pub(super) fn execute(args: &Args) -> Result<(), Failure> {
-    let index = Index::open(&args.index).map_err(|e| open_failure(&args.index, &e))?;
-    let threads = threads_or_all(args.threads);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))?;
+    let pool = pool_of(threads_or_all(args.threads))?;
+    let index = pool.install(|| Index::open(&args.index)).map_err(|e| open_failure(&args.index, &e))?;
     let checks = pool.install(|| all(&index, args.deep));
     let failed: Vec<_> = checks.iter().filter(|check| !check.is_ok).map(|check| check.name).collect();
     if args.json {

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use index::Storage;
 use index::file::{Corrupt, Header, OpenError, SectionKind, read_header};
+use index::{Index, Storage};
+use rayon::ThreadPool;
 use serde_json::{Value, json};
 
 use crate::output::{stdout, units};
@@ -48,6 +49,17 @@ pub(super) fn recipe_of<'r>(path: &Path, recipe: &'r str) -> Result<&'r str, Fai
             .with_help("it was written by a library, or by a program that keeps no recipe"));
     }
     Ok(recipe)
+}
+
+/// Opens an index, by so many threads at most.
+pub(super) fn open_index(path: &Path, threads: usize) -> Result<Index, Failure> {
+    pool_of(threads)?.install(|| Index::open(path)).map_err(|e| open_failure(path, &e))
+}
+
+/// So many threads.
+pub(super) fn pool_of(threads: usize) -> Result<ThreadPool, Failure> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))
 }
 
 /// What it means that an index cannot be opened.

@@ -14,7 +14,7 @@ use index::Index;
 use readers::FormatDescriptor;
 
 use super::exact::{Base, nearest};
-use super::info::{damaged, open_failure};
+use super::info::{damaged, open_index};
 use super::looking::monitoring;
 use super::queries::{self, Wanted};
 use super::shared::{parse_format, parse_threads};
@@ -132,7 +132,7 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
         check_plot(path)?;
     }
     let monitoring = monitoring(verbosity);
-    let index = Arc::new(Index::open(&args.index).map_err(|e| open_failure(&args.index, &e))?);
+    let index = Arc::new(open_index(&args.index, threads_or_all(0))?);
     let base = Base::Index(Arc::clone(&index), args.index.clone());
     let index = &*index;
     let others = format!("{} was built from vectors", args.index.display());
@@ -156,11 +156,12 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
     let truth = match &args.ground_truth {
         Some(path) => {
             if args.truth_by == Some(TruthBy::Ids) && index.ids().is_none() {
-                return Err(Failure::refused(
-                    "expected an index with ids for --truth-by ids, found row numbers",
-                )
+                let found = if index.text_ids().is_some() { "ids that are texts" } else { "row numbers" };
+                return Err(Failure::refused(format!(
+                    "expected an index with ids that are numbers for --truth-by ids, found {found}"
+                ))
                 .with_code(Code::Conflict)
-                .with_help("leave --truth-by away"));
+                .with_help("leave --truth-by away: the numbers of a ground truth are then those of rows"));
             }
             let (truth, note) = truth::read(path, index, args.truth_by, k, all.len() / index.dim(), queries)?;
             if let Some(note) = note {

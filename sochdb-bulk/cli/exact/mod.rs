@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::ValueEnum;
-use index::Index;
 use readers::{FormatDescriptor, Metric};
 
-use super::info::open_failure;
+use super::info::open_index;
 use super::looking::monitoring;
 use super::queries::{self, Wanted, stdin_twice};
 use super::shared::{parse_format, parse_metric, parse_threads};
@@ -179,7 +178,7 @@ fn open_base(args: &Args, cancel: &Cancel) -> Result<Base, Failure> {
         return Err(stdin_twice());
     }
     if let Some(path) = &args.index {
-        let index = Index::open(path).map_err(|e| open_failure(path, &e))?;
+        let index = open_index(path, threads_or_all(args.threads))?;
         return Ok(Base::Index(Arc::new(index), path.clone()));
     }
     let request = Request {

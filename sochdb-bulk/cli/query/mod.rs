@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use readers::FormatDescriptor;
 use serde::Serialize;
 
-use super::info::open_failure;
+use super::info::{open_failure, pool_of};
 use super::queries::{self, Wanted};
 use super::shared::{Stats, StatsFlag, parse_format, parse_threads};
 use crate::Failure;
@@ -127,8 +127,10 @@ fn search(args: &Args, stats: &mut Stats) -> Result<Report, Failure> {
         check_target(&args.output)?;
         check_not_input(&args.output, query_files.iter().chain([&args.index]))?;
     }
+    let threads = threads_or_all(args.threads);
+    let pool = pool_of(threads)?;
     let start = Instant::now();
-    let index = Index::open(&args.index).map_err(|e| open_failure(&args.index, &e))?;
+    let index = pool.install(|| Index::open(&args.index)).map_err(|e| open_failure(&args.index, &e))?;
     let open_secs = start.elapsed().as_secs_f64();
     let others = format!("{} was built from vectors", args.index.display());
     let wanted = Wanted { format: args.query_format, dim: index.dim(), others: &others };
@@ -137,13 +139,8 @@ fn search(args: &Args, stats: &mut Stats) -> Result<Report, Failure> {
     if !is_stdio(&args.output) {
         check_not_input(&args.output, &dataset.info().files)?;
     }
-    let threads = threads_or_all(args.threads);
     let ef = args.ef.or(index.header().default_ef).unwrap_or(EF).max(args.k);
     let queries = queries::read(&*dataset)?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))?;
     let start = Instant::now();
     let (hits, distances) = pool
         .install(|| search_all(&index, &queries, args.k, ef))
