@@ -32,6 +32,14 @@ fn open_and_search(bytes: &[u8], path: &Path) {
             }
         }
     }
+    let mut buffer = Vec::new();
+    if let (Ok(part), Ok(all)) = (index.vectors_of(0..index.rows().min(3), &mut buffer), index.vectors()) {
+        let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(part.values()), bits(&all.values()[..part.values().len()]));
+    }
+    if let Some(ids) = index.text_ids() {
+        assert!(ids.len() == index.rows() && (0..ids.len()).all(|row| ids.get(row).is_some()));
+    }
     let _ = index.search_all(Matrix::new(&queries, index.dim()), 2, 1);
 }
 

@@ -41,7 +41,8 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens a file and checks it: header, footer and everything of the graph now, the vectors when they are used.
+    /// Opens a file and checks it: header, footer and everything of the graph now, on the current rayon pool; the vectors when
+    /// they are used.
     ///
     /// # Errors
     /// See [`OpenError`].

@@ -4,10 +4,10 @@ use std::fmt;
 
 use bytemuck::cast_slice;
 use half::f16;
-use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use rayon::prelude::*;
 
 use crate::Matrix;
+use crate::distance::widen_f16;
 use crate::vectors::InvalidRow;
 
 /// How an index file keeps its vectors. Searches answer by the distances of the vectors that are stored.
@@ -199,17 +199,7 @@ impl Narrowing {
     #[inline]
     pub(crate) fn widen(&self, bytes: &[u8], out: &mut [f32]) {
         match self {
-            Self::F16 => {
-                match bytemuck::try_cast_slice::<u8, u16>(bytes) {
-                    Ok(halves) => halves.reinterpret_cast::<f16>().convert_to_f32_slice(out),
-                    // Rows of a section are aligned, those of a buffer need not be.
-                    Err(_) => {
-                        for (out, &half) in out.iter_mut().zip(bytes.as_chunks().0) {
-                            *out = f16::from_le_bytes(half).to_f32();
-                        }
-                    }
-                }
-            }
+            Self::F16 => widen_f16(bytes, out),
             Self::I8 { middles, steps } => {
                 let numbers: &[i8] = cast_slice(bytes);
                 let dim = middles.len();

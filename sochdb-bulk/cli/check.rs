@@ -10,7 +10,7 @@ use readers::{ErrorKind, Metric};
 use serde_json::json;
 
 use super::indexes::{MetricArg, dropped_links, open_index, take_failure};
-use super::info::DAMAGED;
+use super::info::{DAMAGED, pool_of};
 use super::shared::parse_threads;
 use crate::output::diagnostics::Verbosity;
 use crate::output::{stdout, units};
@@ -69,12 +69,8 @@ impl Check {
 
 pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> {
     let quiet = if args.json { Verbosity::Quiet } else { verbosity };
-    let taken = open_for(args, quiet)?;
-    let threads = threads_or_all(args.threads);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))?;
+    let pool = pool_of(threads_or_all(args.threads))?;
+    let taken = pool.install(|| open_for(args, quiet))?;
     let checks = pool.install(|| all(&taken, args.deep));
     let failed: Vec<_> = checks.iter().filter(|check| !check.is_ok).map(|check| check.name).collect();
     if args.json {
@@ -102,7 +98,8 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
 
 /// Opens the index. The graph of another library's can be looked at without its metric; its recall cannot.
 fn open_for(args: &Args, verbosity: Verbosity) -> Result<Taken, Failure> {
-    let cancel = Cancel::by_signals();
+    // Nothing is written: signals may end the program where it is.
+    let cancel = Cancel::default();
     let opened = exchange::open(&args.index, args.metric.metric, &|| cancel.is_set());
     cancel.check()?;
     let error = match opened {

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use index::Storage;
 use index::file::{Corrupt, Header, OpenError, SectionKind, read_header};
+use index::Storage;
+use rayon::ThreadPool;
 use serde_json::{Value, json};
 
 use super::foreign_info;
@@ -58,6 +59,12 @@ fn no_recipe(path: &Path) -> Failure {
     Failure::refused(format!("{}: it does not say which pipeline built it", path.display()))
         .with_code(Code::Request)
         .with_help("it was written by a library, or by a program that keeps no recipe")
+}
+
+/// So many threads.
+pub(super) fn pool_of(threads: usize) -> Result<ThreadPool, Failure> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))
 }
 
 /// What it means that an index cannot be opened.

@@ -16,10 +16,12 @@ pub(crate) mod products;
 mod scalar;
 #[cfg(test)]
 mod tests;
+mod widen;
 
 use std::sync::OnceLock;
 
 pub(crate) use prefetch::prefetch;
+pub(crate) use widen::widen_f16;
 
 use crate::Metric;
 

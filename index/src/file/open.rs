@@ -12,8 +12,8 @@ use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::header::{
-    FOOTER_BYTES, HEADER_BYTES, Header, MAGIC, MAJOR, MINOR, SectionKind, check_checksum, encode_footer,
-    required_features, version,
+    FOOTER_BYTES, HEADER_BYTES, Header, MAGIC, MAJOR, MINOR, SectionInfo, SectionKind, check_checksum,
+    encode_footer, required_features, version,
 };
 use super::source::Source;
 use super::validate::validate;
@@ -301,8 +301,9 @@ impl Sections {
             header,
             map,
         };
-        sections.check_all_but_blocks()?;
-        validate(&sections)?;
+        // Both in any order, as the rules trust no checksum; what is damaged is told before what breaks the rules.
+        let (whole, ruled) = rayon::join(|| sections.check_all_but_blocks(), || validate(&sections));
+        whole.and(ruled)?;
         if sections.header.storage == Storage::I8 {
             // Checked just now.
             sections.narrowing = sections.value_steps().and_then(Narrowing::of_values);
@@ -353,12 +354,15 @@ impl Sections {
     }
 
     fn check_all_but_blocks(&self) -> Result<(), Corrupt> {
-        let mut end = HEADER_BYTES;
-        for section in &self.header.sections {
+        #[expect(clippy::cast_possible_truncation, reason = "inside the map")]
+        let end_of = |section: &SectionInfo| (section.offset_bytes + section.length_bytes) as usize;
+        let sections = &self.header.sections;
+        let check = |at: usize| {
+            let (section, end) = (&sections[at], end_of(&sections[at]));
+            let before = at.checked_sub(1).map_or(HEADER_BYTES, |before| end_of(&sections[before]));
             #[expect(clippy::cast_possible_truncation, reason = "inside the map")]
-            let (start, length) = (section.offset_bytes as usize, section.length_bytes as usize);
-            self.check_padding(end..start)?;
-            end = start + length;
+            let start = section.offset_bytes as usize;
+            self.check_padding(before..start)?;
             let bytes = match section.kind {
                 // Their checksum covers their block checksums; the blocks are checked one by one.
                 SectionKind::Vectors => &self.map[self.vectors.checksums.clone()],
@@ -367,8 +371,11 @@ impl Sections {
                 }
                 _ => &self.map[start..end],
             };
-            check_section(&self.header, section.kind, bytes)?;
-        }
+            check_section(&self.header, section.kind, bytes)
+        };
+        let checks: Vec<Result<(), Corrupt>> = (0..sections.len()).into_par_iter().map(check).collect();
+        checks.into_iter().collect::<Result<(), Corrupt>>()?;
+        let end = sections.last().map_or(HEADER_BYTES, end_of);
         self.check_padding(end..self.map.len() - FOOTER_BYTES)
     }
 

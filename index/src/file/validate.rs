@@ -115,26 +115,37 @@ fn copied_rows(sections: &Sections, rows: usize) -> Vec<bool> {
 fn check_lists(
     lists: &[u32],
     stride: usize,
-    is_node: impl Fn(u32) -> bool,
+    is_node: impl Fn(u32) -> bool + Sync,
     part: &str,
     at: u64,
 ) -> Result<u64, Corrupt> {
-    let mut edges = 0;
-    for (slot, list) in (0u32..).zip(lists.chunks_exact(stride)) {
+    const LISTS_A_TASK: usize = 2048;
+    let look = |(slot, list): (usize, &[u32])| {
+        #[expect(clippy::cast_possible_truncation, reason = "rows have 31 bits")]
+        let slot = slot as u32;
         let len = list.iter().position(|&neighbour| neighbour == NONE).unwrap_or(stride);
         let (neighbours, filling) = list.split_at(len);
         let bad = neighbours
             .iter()
             .find(|&&neighbour| !is_node(neighbour) || neighbour == slot || !is_node(slot))
             .or_else(|| filling.iter().find(|&&neighbour| neighbour != NONE));
-        if let Some(bad) = bad {
+        (len as u64, bad.map(|&bad| (slot, bad)))
+    };
+    // The first bad list counts, however many threads look.
+    let (edges, bad) = lists
+        .par_chunks_exact(stride)
+        .enumerate()
+        .with_min_len(LISTS_A_TASK)
+        .map(look)
+        .reduce(|| (0, None), |(edges, first), (more, next)| (edges + more, first.or(next)));
+    match bad {
+        Some((slot, bad)) => {
             let list_at = at + u64::from(slot) * stride as u64 * 4;
             let expected = "other nodes of the level, then filling";
-            return Err(corrupt(format!("{part}, node {slot}"), list_at, expected, bad));
+            Err(corrupt(format!("{part}, node {slot}"), list_at, expected, bad))
         }
-        edges += len as u64;
+        None => Ok(edges),
     }
-    Ok(edges)
 }
 
 fn check_count(part: &str, at: u64, expected: u64, found: u64) -> Result<(), Corrupt> {

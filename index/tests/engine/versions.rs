@@ -24,9 +24,14 @@ fn patched(patch: impl FnOnce(&mut Raw)) -> Raw {
 
 #[test]
 fn later_major_versions_and_unknown_required_features_are_named() {
-    for (at, byte, expected) in
-        [(8, 2, (2, 0)), (9, 1, (257, 0)), (16, 1, (1, 0)), (20, 4, (1, 0)), (23, 0x80, (1, 0))]
-    {
+    for (at, byte, expected) in [
+        (8, 2, (2, 0)),
+        (9, 1, (257, 0)),
+        (16, 3, (1, 0)),
+        (16, 8, (1, 0)),
+        (20, 4, (1, 0)),
+        (23, 0x80, (1, 0)),
+    ] {
         let error = open(&patched(|raw| raw.0[at] = byte)).unwrap_err();
         assert!(matches!(error, OpenError::Newer { version } if version == expected), "{at}: {error:?}");
         // Without the checksum it is damage, and no version.

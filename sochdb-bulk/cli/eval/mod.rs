@@ -17,7 +17,7 @@ use readers::FormatDescriptor;
 
 use super::exact::{Base, nearest};
 use super::indexes::{MetricArg, open_index};
-use super::info::damaged;
+use super::info::{damaged, pool_of};
 use super::looking::monitoring;
 use super::queries::{self, Wanted};
 use super::shared::{parse_format, parse_threads};
@@ -168,7 +168,8 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
         check_plot(path)?;
     }
     let monitoring = monitoring(verbosity);
-    let taken = open_index(&args.index, args.metric.metric, verbosity, &monitoring.cancel)?;
+    let open = || open_index(&args.index, args.metric.metric, verbosity, &monitoring.cancel);
+    let taken = pool_of(threads_or_all(0))?.install(open)?;
     let index = Arc::new(taken.index);
     let base = Base::Index(Arc::clone(&index), args.index.clone());
     let index = &*index;
@@ -202,11 +203,12 @@ pub(super) fn execute(args: &Args, verbosity: Verbosity) -> Result<(), Failure> 
     let truth = match &args.ground_truth {
         Some(path) => {
             if args.truth_by == Some(TruthBy::Ids) && index.ids().is_none() {
-                return Err(Failure::refused(
-                    "expected an index with ids for --truth-by ids, found row numbers",
-                )
+                let found = if index.text_ids().is_some() { "ids that are texts" } else { "row numbers" };
+                return Err(Failure::refused(format!(
+                    "expected an index with ids that are numbers for --truth-by ids, found {found}"
+                ))
                 .with_code(Code::Conflict)
-                .with_help("leave --truth-by away"));
+                .with_help("leave --truth-by away: the numbers of a ground truth are then those of rows"));
             }
             let (truth, note) = truth::read(path, index, args.truth_by, k, all.len() / index.dim(), queries)?;
             if let Some(note) = note {

@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use readers::{FormatDescriptor, Metric};
 
 use super::indexes::open_index;
+use super::info::pool_of;
 use super::looking::monitoring;
 use super::queries::{self, Wanted, stdin_twice};
 use super::shared::{parse_format, parse_metric, parse_threads};
@@ -198,7 +199,8 @@ fn open_base(args: &Args, verbosity: Verbosity, cancel: &Cancel) -> Result<Base,
         return Err(stdin_twice());
     }
     if let Some(path) = &args.index {
-        let index = open_index(path, args.metric, verbosity, cancel)?.index;
+        let open = || open_index(path, args.metric, verbosity, cancel);
+        let index = pool_of(threads_or_all(args.threads))?.install(open)?.index;
         return Ok(Base::Index(Arc::new(index), path.clone()));
     }
     let request = Request {

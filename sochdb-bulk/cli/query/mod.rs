@@ -13,6 +13,7 @@ use readers::FormatDescriptor;
 use serde::Serialize;
 
 use super::indexes::{MetricArg, open_index};
+use super::info::pool_of;
 use super::queries::{self, Wanted};
 use super::shared::{Stats, StatsFlag, parse_format, parse_threads};
 use crate::Failure;
@@ -134,8 +135,13 @@ fn search(args: &Args, stats: &mut Stats, verbosity: Verbosity) -> Result<Report
         check_target(&args.output)?;
         check_not_input(&args.output, query_files.iter().chain([&args.index]))?;
     }
+    let threads = threads_or_all(args.threads);
+    let pool = pool_of(threads)?;
     let start = Instant::now();
-    let index = open_index(&args.index, args.metric.metric, verbosity, &Cancel::by_signals())?.index;
+    // Nothing is left behind that has a name: signals may end the program where it is.
+    let cancel = Cancel::default();
+    let open = || open_index(&args.index, args.metric.metric, verbosity, &cancel);
+    let index = pool.install(open)?.index;
     let open_secs = start.elapsed().as_secs_f64();
     let others = format!("{} was built from vectors", args.index.display());
     let wanted = Wanted {
@@ -149,13 +155,8 @@ fn search(args: &Args, stats: &mut Stats, verbosity: Verbosity) -> Result<Report
     if !is_stdio(&args.output) {
         check_not_input(&args.output, &dataset.info().files)?;
     }
-    let threads = threads_or_all(args.threads);
     let ef = args.ef.or(index.header().default_ef).unwrap_or(EF).max(args.k);
     let queries = queries::read(&*dataset)?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))?;
     let start = Instant::now();
     let (hits, distances) = pool
         .install(|| search_all(&index, &queries, args.k, ef))
