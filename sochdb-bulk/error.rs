@@ -30,7 +30,7 @@ pub struct Failure {
     message: String,
     help: Option<String>,
     /// The file that is meant, where it is one.
-    path: Option<PathBuf>,
+    path: Option<Box<PathBuf>>,
     place: Option<Box<Place>>,
     /// What else has to do with it: the other of two places that disagree.
     labels: Vec<Label>,
@@ -161,7 +161,7 @@ impl Failure {
     /// Says which file it is about.
     #[must_use]
     pub(crate) fn about(mut self, path: &Path) -> Self {
-        self.path = Some(path.to_path_buf());
+        self.path = Some(Box::new(path.to_path_buf()));
         self
     }
 
@@ -265,7 +265,7 @@ impl Failure {
             "code": self.code.number(),
             "message": self.message,
             "help": self.help,
-            "path": self.path.as_deref().map(Path::to_string_lossy),
+            "path": self.path.as_ref().map(|path| path.to_string_lossy()),
             "place": self.place.as_deref().map(place),
             "labels": (self.labels.iter())
                 .map(|label| json!({ "place": place(&label.place), "note": label.note }))
@@ -316,7 +316,7 @@ impl From<readers::Error> for Failure {
             _ => Code::Request,
         };
         let mut failure = Self::new(kind, code, error.to_string());
-        failure.path = error.file().map(Path::to_path_buf);
+        failure.path = error.file().map(|path| Box::new(path.to_path_buf()));
         let usual = match (error.topic(), error.kind()) {
             (Some(readers::Topic::NoFile), _) => Some(NO_FILE),
             (_, readers::ErrorKind::Malformed) => Some(DAMAGED),

@@ -218,7 +218,7 @@ fn ground_truth_of_exact_gives_the_same_recall() {
     let dir = dir_with_index("");
     let words = "eval --index o.hnsw --queries q.npy --ef 10,50,900 --json";
     let expected = points(&dir.ok(words).json());
-    for name in ["t.ivecs", "t.ibin", "t.npy"] {
+    for name in ["t.ivecs", "t.ibin", "t.npy", "t.parquet"] {
         dir.ok(&format!("exact --base a.npy --query q.npy --metric l2 -k 20 -o {name}"));
         assert_eq!(points(&dir.ok(&format!("{words} -g {name}")).json()), expected, "{name}");
     }

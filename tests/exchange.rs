@@ -49,7 +49,7 @@ fn building_for_a_library_is_building_and_exporting() {
         dir.write(
             "p.toml",
             format!(
-                "[source]\npath = \"a.npy\"\n[[stage]]\ntype = \"ids\"\npath = \"ids.u64\"\n\
+                "version = 1\n[source]\npath = \"a.npy\"\n[[stage]]\ntype = \"ids\"\npath = \"ids.u64\"\n\
                  [sink]\ntype = \"hnsw\"\npath = \"run\"\nmetric = \"l2\"\nformat = \"{library}\"\n"
             ),
         );

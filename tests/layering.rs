@@ -180,8 +180,8 @@ fn no_file_is_longer_than_a_person_reads() {
 #[test]
 fn the_registries_hold_exactly_what_is_built_in() {
     let formats: Vec<_> = readers::formats().iter().map(|format| format.name).collect();
-    let built_in = "arrow arrow_stream bvecs csv exec f16bin fbin fvecs glove hdf5 i8bin ibin ivecs jsonl npy npz parquet raw_f32 \
-                    safetensors u8bin word2vec";
+    let built_in = "arrow arrow_stream bvecs csv exec f16bin faiss fbin fvecs glove hdf5 hnsw hnswlib i8bin ibin ivecs jsonl npy npz \
+                    parquet raw_f32 safetensors sochdb u8bin usearch word2vec";
     let without = |name: &&&str| **name != "hdf5" || cfg!(feature = "hdf5");
     assert_eq!(
         formats,
@@ -212,7 +212,8 @@ fn the_registries_hold_exactly_what_is_built_in() {
     ];
     assert_eq!(sinks, expected);
     let crates = readers::formats().iter().map(|format| format.krate).collect::<Vec<_>>();
-    assert!(crates.iter().all(|name| *name == "sochdb-bulk-readers"), "{crates:?}");
+    let own = ["sochdb-bulk-readers", "sochdb-bulk-exchange"];
+    assert!(crates.iter().all(|name| own.contains(name)), "{crates:?}");
 }
 
 #[test]

@@ -20,15 +20,23 @@ fn dir() -> Dir {
     dir
 }
 
-/// The peak and the plan of a command, which has to keep to it.
-fn measured(dir: &Dir, words: &str) -> (u64, u64) {
-    let (peak, stats) = peak_anonymous_bytes(dir, words);
-    let planned = stats["planned_memory_bytes"].as_u64().unwrap();
-    assert!(peak <= planned, "{words}: {peak} bytes, {planned} were planned");
-    for name in dir.names().iter().filter(|name| name.starts_with("o.")) {
-        std::fs::remove_file(dir.path(name)).unwrap();
+/// Checks that a command keeps to its plan, and comes near to it at least once: on a busy machine one thread may have done all before another
+/// began.
+fn check(dir: &Dir, words: &str, is_near: impl Fn(u64, u64) -> bool) {
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let (peak, stats) = peak_anonymous_bytes(dir, words);
+        let planned = stats["planned_memory_bytes"].as_u64().unwrap();
+        assert!(peak <= planned, "{words}: {peak} bytes, {planned} were planned");
+        for name in dir.names().iter().filter(|name| name.starts_with("o.")) {
+            std::fs::remove_file(dir.path(name)).unwrap();
+        }
+        if is_near(peak, planned) {
+            return;
+        }
+        seen.push((peak, planned));
     }
-    (peak, planned)
+    panic!("{words}: bytes that were taken and planned: {seen:?}");
 }
 
 #[test]
@@ -38,13 +46,9 @@ fn what_is_planned_for_files_is_taken() {
         for output in ["o.f32", "o.npy", "o.parquet"] {
             for limit in ["1GiB", if output == "o.parquet" { "40MiB" } else { "3MiB" }] {
                 let words = format!("convert -i {input} -o {output} -t 2 --memory-limit {limit}");
-                let (peak, planned) = measured(&dir, &words);
-                let is_near = if planned < SMALL_BYTES {
-                    planned - peak <= SMALL_SLACK_BYTES
-                } else {
-                    peak * 10 >= planned * 9
-                };
-                assert!(is_near, "{words}: {peak} bytes, {planned} were planned");
+                check(&dir, &words, |peak, planned| {
+                    peak * 10 >= planned * 9 || planned < SMALL_BYTES && planned - peak <= SMALL_SLACK_BYTES
+                });
             }
         }
     }
@@ -58,8 +62,7 @@ fn what_is_planned_for_an_index_is_taken_for_most_of_it() {
     for input in ["a.f32 -d 256", "a.npy", "a.parquet"] {
         for limit in ["1GiB", "48MiB"] {
             let words = format!("build-index -i {input} -o o.hnsw -t 2 --memory-limit {limit}");
-            let (peak, planned) = measured(&dir, &words);
-            assert!(peak * 10 >= planned * 6, "{words}: {peak} bytes, {planned} were planned");
+            check(&dir, &words, |peak, planned| peak * 10 >= planned * 6);
         }
     }
 }

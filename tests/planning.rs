@@ -223,7 +223,7 @@ fn statistics_tell_of_each_sink_and_of_what_is_no_pipeline() {
     assert_eq!(names, ["npy", "fvecs"], "{stats}");
     assert!(of_sinks.iter().all(|step| step["busy_secs"].as_f64().unwrap() > 0.0), "{stats}");
 
-    dir.write("q.toml", "version = 1\n[source]\npaht = \"a.npy\"\n");
+    dir.write("q.toml", "version = 1\n[source]\npaht = \"a.npy\"\n[sink]\ntype = \"null\"\n");
     let output = dir.run("run q.toml --stats stats.json");
     assert_eq!(output.code, Some(2));
     let stats: serde_json::Value = serde_json::from_slice(&dir.read("stats.json")).unwrap();

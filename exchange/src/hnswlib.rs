@@ -75,7 +75,7 @@ impl Header {
         }
         Cursor::must(40, "offset of a vector", 4 + 4 * m0, vector_offset)?;
         let vector_bytes = label_offset.saturating_sub(vector_offset);
-        if vector_bytes % 4 != 0 {
+        if !vector_bytes.is_multiple_of(4) {
             return Err(Error::expected("vectors of whole f32", format!("{vector_bytes} bytes each"))
                 .at(Position::Byte(32)));
         }
@@ -128,8 +128,8 @@ impl Hnswlib {
         let bytes = Bytes::of(input)?;
         let mut cursor = bytes.cursor(0);
         let header = Header::read(cursor.take(HEADER_BYTES, "the header")?)?;
-        let records = header.rows.checked_mul(header.record_bytes);
-        cursor.take(records.unwrap_or(usize::MAX), "rows")?;
+        let records = header.rows.saturating_mul(header.record_bytes);
+        cursor.take(records, "rows")?;
         let list_bytes = 4 * header.m + 4;
         let mut upper = Vec::new();
         for row in 0..header.rows {
@@ -251,6 +251,7 @@ fn write(whole: &Whole<'_>, out: &mut dyn Write) -> Result<(), Error> {
     header.extend_from_slice(&whole.level_multiplier().to_le_bytes());
     header.extend_from_slice(&(whole.ef_construction() as u64).to_le_bytes());
     write_all(out, &header)?;
+    let level_bytes = u32::try_from(4 * m + 4).unwrap_or(u32::MAX);
     let (mut list, mut record) = (Vec::new(), Vec::with_capacity(label_offset + 8));
     let mut vector = vec![0.0; dim];
     for row in whole.all_rows() {
@@ -266,7 +267,7 @@ fn write(whole: &Whole<'_>, out: &mut dyn Write) -> Result<(), Error> {
     for row in whole.all_rows() {
         record.clear();
         let levels = whole.top_level(row);
-        record.extend_from_slice(&(u32::from(levels) * (4 * m as u32 + 4)).to_le_bytes());
+        record.extend_from_slice(&(u32::from(levels) * level_bytes).to_le_bytes());
         for level in 1..=levels {
             list.clear();
             whole.neighbours(level, row, &mut list);

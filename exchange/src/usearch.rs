@@ -97,7 +97,7 @@ impl Usearch {
         let rows: u32 = cursor.read("the number of vectors")?;
         let row_bytes: u32 = cursor.read("the bytes of a vector")?;
         let (rows, row_bytes) = (rows_of(0, u64::from(rows))?, row_bytes as usize);
-        cursor.take(rows.checked_mul(row_bytes).unwrap_or(usize::MAX), "vectors")?;
+        cursor.take(rows.saturating_mul(row_bytes), "vectors")?;
         let head_at = cursor.at();
         let mut head = Cursor::new(cursor.take(HEAD_BYTES, "the head")?);
         if head.take(MAGIC.len(), "the magic")? != MAGIC {

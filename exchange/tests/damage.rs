@@ -106,3 +106,18 @@ fn no_mutation_of_a_file_makes_opening_or_searching_panic() {
         );
     }
 }
+
+#[test]
+fn the_inputs_of_the_fuzz_target_do_no_harm() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/foreign_index");
+    let scratch = tempfile::tempdir().unwrap();
+    let mut count = 0;
+    for input in fs::read_dir(folder).unwrap() {
+        crate::target::foreign_index(
+            &fs::read(input.unwrap().path()).unwrap(),
+            &scratch.path().join("input"),
+        );
+        count += 1;
+    }
+    assert!(count >= 4);
+}

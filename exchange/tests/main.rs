@@ -4,3 +4,6 @@
 mod damage;
 mod round_trip;
 mod sources;
+#[path = "../../fuzz/src/foreign_index.rs"]
+#[allow(unreachable_pub, reason = "the fuzzer has it as its own")]
+mod target;

@@ -28,7 +28,6 @@ pub const TARGETS: &[Target] = &[
     ("glove_file", glove_file),
     ("word2vec_file", word2vec_file),
     ("packed_file", packed_file),
-    ("foreign_index", foreign_index),
     #[cfg(feature = "hdf5")]
     ("hdf5_file", hdf5_file),
 ];
@@ -155,23 +154,6 @@ pub fn word2vec_file(data: &[u8]) {
 #[cfg(feature = "hdf5")]
 pub fn hdf5_file(data: &[u8]) {
     both_ways("hdf5", data);
-}
-
-/// A whole index of another library, as each of them: its vectors mapped and read, and its graph taken over and searched.
-pub fn foreign_index(data: &[u8]) {
-    for library in exchange::Library::ALL {
-        both_ways(library.name, data);
-        let path = written(library.name, data);
-        if let Ok(foreign) = library.open(&Input::new(&path)) {
-            let metric = foreign.info().metric.is_none().then_some(readers::Metric::L2);
-            if let Ok(taken) = exchange::take(&*foreign, metric, &|| false) {
-                let query = vec![0.5; taken.index.dim()];
-                let hits = taken.index.searcher().search(&query, 3, 10).expect("the copy is whole");
-                assert!(hits.len() <= taken.index.rows());
-            }
-        }
-        remove(&path);
-    }
 }
 
 /// A packed file: what it gives is no larger than it may be.

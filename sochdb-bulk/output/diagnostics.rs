@@ -59,7 +59,7 @@ fn likes_colours() -> bool {
 
 /// Shows why a command failed, and everything that is wrong beside it.
 pub(crate) fn failure(failure: &Failure, format: ErrorFormat, colour: Colour) {
-    failure.each().into_iter().for_each(|one| line(&text_of(one, format, colour)));
+    failure.each().for_each(|one| line(&text_of(one, format, colour)));
 }
 
 /// One failure as it is shown.

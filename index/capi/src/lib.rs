@@ -240,7 +240,6 @@ pub unsafe extern "C" fn sbi_describe(
 /// `index` is from [`sbi_open`] and stays open meanwhile; `rows * dim` values from `queries` on may be read, and are not
 /// written meanwhile; `capacity_hits` values from `ids` and from `distances` on may be written, and nobody else uses them.
 #[unsafe(no_mangle)]
-#[expect(clippy::too_many_arguments, reason = "C has no other way to name them")]
 pub unsafe extern "C" fn sbi_search(
     index: *const SbiIndex,
     queries: *const f32,

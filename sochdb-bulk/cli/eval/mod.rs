@@ -5,6 +5,7 @@ mod plot;
 mod report;
 mod store;
 mod truth;
+mod truth_columns;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -60,7 +61,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME")]
     vector_column: Option<String>,
 
-    /// The true nearest rows of each query: .ivecs, .ibin or .npy of whole numbers, as `exact` writes them
+    /// The true nearest rows of each query: .ivecs, .ibin or .npy of whole numbers, or Parquet or Arrow with a column
+    /// `neighbors` of lists, as `exact` writes them
     #[arg(short, long, value_name = "FILE")]
     ground_truth: Option<PathBuf>,
 

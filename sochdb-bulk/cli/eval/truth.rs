@@ -37,26 +37,31 @@ impl Truth {
 
 /// Numbers in rows of one size.
 #[derive(Default)]
-struct Table {
-    width: usize,
+pub(super) struct Table {
+    pub(super) width: usize,
     values: Vec<u64>,
     /// The fewest numbers that a row has, where some have fewer than others: -1 stands for none, as faiss writes it.
     fewest: Option<usize>,
 }
 
 impl Table {
-    fn of(width: usize) -> Self {
+    pub(super) fn of(width: usize) -> Self {
         Self { width, ..Self::default() }
     }
 
     /// Adds the next number, which is at a byte of the file.
     fn push(&mut self, number: i64, byte: usize) -> Result<(), Error> {
+        self.push_at(number, || Position::Byte(byte as u64))
+    }
+
+    /// Adds the next number, which is at a place of the file.
+    pub(super) fn push_at(&mut self, number: i64, place: impl FnOnce() -> Position) -> Result<(), Error> {
         let at = self.values.len() % self.width.max(1);
         if number == -1 {
             self.fewest = Some(self.fewest.map_or(at, |fewest| fewest.min(at)));
         } else if number < 0 {
             let expected = "a number from 0, or -1 for none";
-            return Err(Error::expected(expected, number).at(Position::Byte(byte as u64)));
+            return Err(Error::expected(expected, number).at(place()));
         }
         self.values.push(u64::try_from(number).unwrap_or(u64::MAX));
         Ok(())
@@ -166,6 +171,8 @@ fn read_table(path: &Path) -> Result<Table, Failure> {
     let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
     let table = if bytes.starts_with(b"\x93NUMPY") {
         of_npy(&bytes)
+    } else if bytes.starts_with(b"PAR1") || bytes.starts_with(b"ARROW1") {
+        super::truth_columns::read(path)
     } else if name.ends_with(".ivecs") {
         of_ivecs(&bytes)
     } else if name.ends_with(".ibin") || name.ends_with(".i32bin") {
@@ -176,7 +183,7 @@ fn read_table(path: &Path) -> Result<Table, Failure> {
             path.display()
         ))
         .with_code(Code::Format)
-        .with_help("a ground truth is a .npy of whole numbers, .ivecs or .ibin"));
+        .with_help("a ground truth is a .npy of whole numbers, .ivecs, .ibin, or Parquet or Arrow with a column `neighbors`"));
     };
     table.map_err(|e| Failure::from(e.in_file(path)))
 }

@@ -98,6 +98,8 @@ enum Format {
     Ibin,
     /// An array of i32 of shape (queries, k)
     Npy,
+    /// Columns `neighbors` (lists of i32) and `distances` (lists of f32), named as in the files of ann-benchmarks
+    Parquet,
     /// One object a query: {"query":0,"rows":[...],"distances":[...]}
     Json,
 }
@@ -115,12 +117,13 @@ impl Format {
             "ivecs" => Ok(Self::Ivecs),
             "ibin" | "i32bin" => Ok(Self::Ibin),
             "npy" => Ok(Self::Npy),
+            "parquet" => Ok(Self::Parquet),
             "json" | "jsonl" => Ok(Self::Json),
             _ => {
                 let message = format!("{}: its extension tells no format", args.output.display());
                 Err(Failure::refused(message)
                     .with_code(Code::Format)
-                    .with_help("name it .ivecs, .ibin, .npy or .json, or say --format"))
+                    .with_help("name it .ivecs, .ibin, .npy, .parquet or .json, or say --format"))
             }
         }
     }

@@ -1,7 +1,12 @@
 //! Row numbers and distances in the formats that other programs read.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use parquet::arrow::ArrowWriter;
+use parquet::errors::ParquetError;
+use readers::arrow_array::builder::{Float32Builder, Int32Builder, ListBuilder};
+use readers::arrow_array::{ArrayRef, RecordBatch};
 use readers::formats::npy_header;
 
 use super::Format;
@@ -24,6 +29,8 @@ pub(super) fn write(
         Format::Ivecs => ivecs(found),
         Format::Ibin => ibin(found, width),
         Format::Npy => array("<i4", found, width, |(_, row)| row.to_le_bytes()),
+        Format::Parquet => parquet(found)
+            .map_err(|e| Failure::failed(format!("{}: cannot write Parquet: {e}", output.display())))?,
         Format::Json => json(found),
     };
     let mut files = Vec::new();
@@ -71,6 +78,25 @@ fn array(descr: &str, found: &Found, width: usize, bytes: impl Fn((f32, u32)) ->
     let mut out = npy_header(descr, &[found.nearest.len() as u64, width as u64]);
     out.extend(found.nearest.iter().flatten().flat_map(|&pair| bytes(pair)));
     out
+}
+
+fn parquet(found: &Found) -> Result<Vec<u8>, ParquetError> {
+    let mut neighbours = ListBuilder::new(Int32Builder::new());
+    let mut distances = ListBuilder::new(Float32Builder::new());
+    for nearest in &found.nearest {
+        for &(distance, row) in nearest {
+            neighbours.values().append_value(row.cast_signed());
+            distances.values().append_value(distance);
+        }
+        neighbours.append(true);
+        distances.append(true);
+    }
+    let columns: [(&str, ArrayRef); 2] =
+        [("neighbors", Arc::new(neighbours.finish())), ("distances", Arc::new(distances.finish()))];
+    let batch = RecordBatch::try_from_iter(columns)?;
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None)?;
+    writer.write(&batch)?;
+    writer.into_inner()
 }
 
 fn json(found: &Found) -> Vec<u8> {

@@ -283,7 +283,7 @@ fn each<const SIZE: usize>(bytes: &[u8], value: impl Fn([u8; SIZE]) -> f64) -> V
     bytes.as_chunks::<SIZE>().0.iter().map(|&bytes| value(bytes)).collect()
 }
 
-/// Whether nearly all values are about as large as the one in the middle, as those of embeddings are: bytes of another type have
+/// Whether nearly all values are about as large as the one in the middle, and that has a size of numbers, as those of embeddings are: bytes of another type have
 /// exponents from one end to the other.
 fn is_of_one_scale(values: impl Iterator<Item = f64>) -> bool {
     const FACTOR: f64 = 1e4;
@@ -294,7 +294,7 @@ fn is_of_one_scale(values: impl Iterator<Item = f64>) -> bool {
     let all = sizes.len();
     let (_, &mut middle, _) = sizes.select_nth_unstable_by(all / 2, f64::total_cmp);
     let is_near = |size: &&f64| (middle / FACTOR..=middle * FACTOR).contains(*size);
-    middle.is_finite() && sizes.iter().filter(is_near).count() * 50 >= all * 49
+    (1e-15..1e15).contains(&middle) && sizes.iter().filter(is_near).count() * 50 >= all * 49
 }
 
 /// What speaks for a dimension.
