@@ -39,8 +39,9 @@ class _Pipes:
 
     def _forget(self) -> None:
         for pipe in self._open:
+            # Nothing was written to it, so closing writes nothing.
             with contextlib.suppress(OSError):
-                os.close(pipe.fileno())
+                pipe.close()
         self._open.clear()
 
     @contextlib.contextmanager
