@@ -31,6 +31,15 @@ impl BufferPool {
         }
     }
 
+    /// Makes sure that `count` buffers are there, new ones of `len` values. Those are best made before anything else is: large ones that are
+    /// made later may lie in the place of what others free for a moment.
+    pub fn reserve(&self, count: usize, len: usize) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while free.len() < count {
+            free.push(vec![0.0; len]);
+        }
+    }
+
     /// Takes `values` back if nobody else holds them and they came from a `Vec`; mapped memory is just dropped.
     pub fn put(&self, values: ScalarBuffer<f32>) {
         let buffer: Buffer = values.into_inner();

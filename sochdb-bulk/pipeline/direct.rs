@@ -17,6 +17,7 @@ pub(super) fn run(
     pieces: &[Piece],
     take: &(dyn Fn(&Batch) -> Result<(), Failure> + Sync),
 ) -> Result<u64, Failure> {
+    flow.reserve(threads.min(pieces.len()));
     let next = AtomicUsize::new(0);
     let failed: Mutex<Option<(usize, Failure)>> = Mutex::new(None);
     let failed_before = |piece: usize| {

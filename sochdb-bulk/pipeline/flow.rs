@@ -143,6 +143,15 @@ impl<'a> Flow<'a> {
         self.dataset.pieces(self.scan)
     }
 
+    /// Makes the buffers of so many batches at a time, where the source needs some.
+    pub(super) fn reserve(&self, batches: usize) {
+        let rows = self.scan.rows.end.saturating_sub(self.scan.rows.start);
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(self.scan.batch_rows);
+        if self.dataset.matrix().is_none() {
+            self.pool.reserve(batches, rows.saturating_mul(self.dataset.info().dim));
+        }
+    }
+
     /// The batches of a piece, through all stages that take them in any order. Those without rows are left out.
     pub(super) fn batches<'b>(
         &'b self,

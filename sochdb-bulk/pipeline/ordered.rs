@@ -35,6 +35,7 @@ pub(super) fn run(
         }
         return Ok(flow.rows_done());
     }
+    flow.reserve(workers * (WAITING_A_WORKER + 1) + 1);
     let belt = Belt::new(workers * WAITING_A_WORKER, pieces.len());
     std::thread::scope(|scope| {
         for _ in 0..workers {

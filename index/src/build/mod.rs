@@ -174,7 +174,7 @@ pub type MemoryPart = (&'static str, u64);
 /// Upper bounds of the memory of [`build`] and the writing of its file, besides the rows themselves, which usually are a
 /// mapped file. The whole is their sum.
 ///
-/// With `n` rows of `d` values and `T` threads there are 2 MiB, `25 n` for inverse norms, order, hashes and repair,
+/// With `n` rows of `d` values and `T` threads there are 2.5 MiB, `25 n` for inverse norms, order, hashes and repair,
 /// `n * (d rounded up to 64, + 8)` for codes, if there are any, and what the builder needs:
 ///
 /// | builder | bytes |
@@ -192,7 +192,7 @@ pub fn memory_parts(
     codes: bool,
     threads: usize,
 ) -> Vec<MemoryPart> {
-    const FIXED_BYTES: u64 = 2 << 20;
+    const FIXED_BYTES: u64 = 5 << 19;
     let mut parts = vec![("rows", rows * 25), ("fixed", FIXED_BYTES)];
     if codes || builder.makes_codes() {
         parts.push(("codes", rows * (stride_bytes(dim) as u64 + 8)));

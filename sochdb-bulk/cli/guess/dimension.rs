@@ -191,10 +191,15 @@ impl Sample {
     fn other_type(&self) -> Option<&'static OtherType> {
         // The first piece begins where a value of any type does.
         let (_, values) = self.0.first()?;
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        // Halves of f64 that are all zero: they were f32 once.
+        if values.chunks_exact(2).all(|pair| pair[0] == 0.0) && values.iter().any(|&value| value != 0.0) {
+            let wide = OTHER_TYPES.iter().find(|other| other.descr == "<f8");
+            return wide.filter(|wide| is_of_one_scale((wide.values)(&bytes).into_iter()));
+        }
         if is_of_one_scale(values.iter().map(|&value| f64::from(value))) {
             return None;
         }
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         OTHER_TYPES.iter().find(|other| is_of_one_scale((other.values)(&bytes).into_iter()))
     }
 
