@@ -54,8 +54,8 @@ mod vectors;
 mod visited;
 
 pub use build::{
-    AutoBuilder, BuildError, BuildInput, Built, GraphBuilder, InsertBuilder, MemoryPart, Monitor, Outcome,
-    PartitionBuilder, Phase, Stopped, Unmonitored, build, memory_parts,
+    AutoBuilder, BuildError, BuildInput, Built, GraphBuilder, InsertBuilder, KnownGraph, MemoryPart, Monitor,
+    Outcome, PartitionBuilder, Phase, Stopped, Unmonitored, build, build_from, memory_parts,
 };
 pub use check::BlockCheck;
 pub use distance::{Distance, InstructionSet};
