@@ -55,7 +55,8 @@ mod visited;
 
 pub use build::{
     AutoBuilder, BuildError, BuildInput, Built, GraphBuilder, InsertBuilder, KnownGraph, MemoryPart, Monitor,
-    Outcome, PartitionBuilder, Phase, Stopped, Unmonitored, build, build_from, memory_parts,
+    Outcome, PartitionBuilder, Phase, Stopped, Unmonitored, build, build_from, join_memory_bytes,
+    memory_parts,
 };
 pub use check::BlockCheck;
 pub use distance::{Distance, InstructionSet};

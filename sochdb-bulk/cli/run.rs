@@ -82,6 +82,24 @@ fn runnable(recipe: &str, name: &str, overrides: &Overrides) -> Result<String, F
     {
         source.remove("type");
     }
+    let sink = table.get_mut("sink").and_then(toml::Value::as_table_mut);
+    if let Some(rows) = sink.and_then(|sink| sink.remove("appended_to_rows")) {
+        if !table.contains_key("source") {
+            let message =
+                format!("{name}: it was merged from indexes of {rows} rows, which the recipe does not name");
+            return Err(Failure::refused(message)
+                .with_code(Code::Missing)
+                .with_help("merge them once more: sochdb-bulk merge INDEX INDEX... -o FILE"));
+        }
+        let is_append = |set: &String| set.replace(' ', "").starts_with("sink.append=");
+        if !overrides.set.iter().any(is_append) {
+            let message =
+                format!("{name}: it went on with an index of {rows} rows, which the recipe does not name");
+            return Err(Failure::refused(message)
+                .with_code(Code::Missing)
+                .with_help("name it: --set sink.append=INDEX"));
+        }
+    }
     let stages = table.get_mut("stage").and_then(toml::Value::as_array_mut);
     for (number, stage) in stages.into_iter().flatten().enumerate() {
         let Some(stage) = stage.as_table_mut() else { continue };

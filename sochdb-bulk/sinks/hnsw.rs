@@ -1,8 +1,11 @@
 //! The index: the one sink that builds.
 
+pub(super) mod append;
+
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -15,6 +18,7 @@ use readers::{Batch, Matrix, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::append::Earlier;
 use super::rows::{IdCollector, size_bytes, write_values};
 use super::stream::refuse_zst;
 use super::{Finish, Finished, PositionalWriter, Sink, SinkJob, SinkPlan, Writer};
@@ -35,15 +39,13 @@ pub struct Hnsw {
     path: PathBuf,
     /// What "near" means: l2, cosine or ip. That of the source where it is not given, and cosine where that has none.
     metric: Option<Metric>,
-    /// M: the most neighbours of a row on each level above 0; on level 0 twice as many. 2 to 1024.
-    #[serde(default = "default_m")]
-    m: usize,
-    /// How many candidates are considered for the neighbours of a row. Higher is a better graph, later. 1 to 1,000,000.
-    #[serde(default = "default_ef_construction")]
-    ef_construction: usize,
-    /// The seed of levels and order. The same input, options and seed give the same file.
-    #[serde(default = "default_seed")]
-    seed: u64,
+    /// M: the most neighbours of a row on each level above 0; on level 0 twice as many. 2 to 1024, and 16 if it is not given.
+    m: Option<usize>,
+    /// How many candidates are considered for the neighbours of a row. Higher is a better graph, later. 1 to 1,000,000, and
+    /// 100 if it is not given.
+    ef_construction: Option<usize>,
+    /// The seed of levels and order. The same input, options and seed give the same file. 42 if it is not given.
+    seed: Option<u64>,
     /// How neighbours are found: partition compares rows in overlapping groups of near ones, insert searches the graph
     /// for every row, auto takes partition unless a sample shows that it would miss too many neighbours.
     #[serde(default)]
@@ -52,6 +54,26 @@ pub struct Hnsw {
     /// goes by them and then ranks by the vectors), none, or auto: i8 unless a sample shows that they would lead astray.
     #[serde(default)]
     codes: Codes,
+    /// An index to go on with: the new one has its rows and then those of the source, and is built with its graph, which
+    /// saves most of the time. It gives metric, m, ef_construction and seed where they are not given. May be `path` itself.
+    #[serde(skip_serializing)]
+    append: Option<PathBuf>,
+    /// Further indexes whose rows follow: what `merge` has.
+    #[serde(skip)]
+    #[schemars(skip)]
+    further: Vec<PathBuf>,
+    /// Rows of all these indexes: what a recipe says in the place of their names.
+    #[serde(skip_deserializing, skip_serializing_if = "is_zero")]
+    #[schemars(skip)]
+    appended_to_rows: u64,
+    #[serde(skip)]
+    #[schemars(skip)]
+    earlier: Option<Arc<Earlier>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(rows: &u64) -> bool {
+    *rows == 0
 }
 
 /// Codes of vectors.
@@ -74,17 +96,9 @@ enum Builder {
     Insert,
 }
 
-fn default_m() -> usize {
-    16
-}
-
-fn default_ef_construction() -> usize {
-    100
-}
-
-fn default_seed() -> u64 {
-    42
-}
+const DEFAULT_M: usize = 16;
+const DEFAULT_EF_CONSTRUCTION: usize = 100;
+const DEFAULT_SEED: u64 = 42;
 
 crate::register_sink!(Hnsw);
 
@@ -95,7 +109,56 @@ impl Hnsw {
             Metric::Cosine => index::Metric::Cosine,
             Metric::Ip => index::Metric::Ip,
         };
-        Params { metric, m: self.m, ef_construction: self.ef_construction, seed: self.seed }
+        Params {
+            metric,
+            m: self.m.unwrap_or(DEFAULT_M),
+            ef_construction: self.ef_construction.unwrap_or(DEFAULT_EF_CONSTRUCTION),
+            seed: self.seed.unwrap_or(DEFAULT_SEED),
+        }
+    }
+
+    /// A sink that merges indexes, with what is to be other than in the first.
+    pub(crate) fn merging(indexes: Vec<PathBuf>, path: PathBuf, options: MergeOptions) -> Self {
+        let MergeOptions { m, ef_construction, seed } = options;
+        let mut indexes = indexes.into_iter();
+        let append = indexes.next();
+        let (builder, codes) = (Builder::Auto, Codes::Auto);
+        Self {
+            path,
+            metric: None,
+            m,
+            ef_construction,
+            seed,
+            builder,
+            codes,
+            append,
+            further: indexes.collect(),
+            appended_to_rows: 0,
+            earlier: None,
+        }
+    }
+
+    /// Opens the indexes to go on with, and takes from the first what is not given.
+    fn open_earlier(&mut self, input: &StreamInfo) -> Result<(), Failure> {
+        if self.append.is_none() {
+            return Ok(());
+        }
+        let earlier = Earlier::open(self.append.iter().chain(&self.further))?;
+        if let Some((_, index)) = earlier.first() {
+            let params = index.header().params;
+            self.metric.get_or_insert(match params.metric {
+                index::Metric::L2 => Metric::L2,
+                index::Metric::Cosine => Metric::Cosine,
+                index::Metric::Ip => Metric::Ip,
+            });
+            self.m.get_or_insert(params.m);
+            self.ef_construction.get_or_insert(params.ef_construction);
+            self.seed.get_or_insert(params.seed);
+        }
+        earlier.check(self.params().metric, input)?;
+        self.appended_to_rows = earlier.rows();
+        self.earlier = Some(Arc::new(earlier));
+        Ok(())
     }
 
     fn builder(&self) -> &'static dyn GraphBuilder {
@@ -116,6 +179,11 @@ impl Sink for Hnsw {
 
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf) {
         self.path = resolve(&self.path);
+        self.append = self.append.as_deref().map(resolve);
+    }
+
+    fn inputs(&self) -> Vec<PathBuf> {
+        self.append.iter().cloned().collect()
     }
 
     fn outputs(&self, _input: &StreamInfo) -> Vec<PathBuf> {
@@ -123,8 +191,11 @@ impl Sink for Hnsw {
     }
 
     fn plan(&mut self, input: &StreamInfo, threads: usize) -> Result<SinkPlan, Failure> {
+        self.open_earlier(input)?;
         self.metric = Some(self.metric.or(input.metric).unwrap_or(Metric::Cosine));
         let params = self.params();
+        (self.m, self.ef_construction, self.seed) =
+            (Some(params.m), Some(params.ef_construction), Some(params.seed));
         params.validate().map_err(|e| {
             let refused = Failure::refused(e.to_string()).with_code(Code::WrongValue);
             refused.with_help(
@@ -146,35 +217,41 @@ impl Sink for Hnsw {
                  count the rows: a `[[stage]]` of `type = \"ids\"` in a pipeline",
             ));
         }
-        let rows = input.rows.exact().unwrap_or_default();
+        let earlier_rows = self.appended_to_rows;
+        let rows = earlier_rows.saturating_add(input.rows.exact().unwrap_or_default());
         if rows > index::MAX_ROWS as u64 {
             let message = format!("expected at most {} rows for one index, found {rows}", index::MAX_ROWS);
             return Err(Failure::refused(message).with_help("build several indexes, with `rows` for each"));
         }
-        let rows = input.most_rows().unwrap_or_default();
+        let rows = earlier_rows.saturating_add(input.most_rows().unwrap_or_default());
         // Ids once as they come, once sorted to find duplicates.
-        let ids = if input.ids_are_positions() { 0 } else { rows * 8 * 2 };
+        let has_ids = self.has_ids(input);
+        let ids = if has_ids { rows * 8 * 2 } else { 0 };
         let codes = self.codes != Codes::None;
-        let memory_after = index::memory_parts(self.builder(), &params, rows, input.dim, codes, threads);
+        let mut memory_after = index::memory_parts(self.builder(), &params, rows, input.dim, codes, threads);
+        if earlier_rows > 0 {
+            memory_after.push(("graphs", index::join_memory_bytes(&params, rows)));
+        }
         let memory = vec![("ids", ids)];
         let of_row = |values: usize, bytes: u64| values as u64 * bytes;
         let row_bytes = of_row(input.dim, 4)
             + if codes { of_row(input.dim.next_multiple_of(64), 1) + 8 } else { 0 }
-            + of_row(2 * self.m, 4)
-            + if input.ids_are_positions() { 0 } else { 8 };
+            + of_row(params.m0(), 4)
+            + if has_ids { 8 } else { 0 };
         // Levels above 0 have one row in M each.
-        let upper = rows / (self.m as u64 - 1).max(1) * (of_row(self.m, 4) + 8);
+        let upper = rows / (params.m as u64 - 1).max(1) * (of_row(params.m, 4) + 8);
         let output_bytes =
-            input.rows.exact().map(|rows| VECTORS_OFFSET + rows.saturating_mul(row_bytes) + upper);
+            input.rows.exact().map(|_| VECTORS_OFFSET + rows.saturating_mul(row_bytes) + upper);
         Ok(SinkPlan { memory, memory_after, output_bytes, is_positional: true, ..SinkPlan::default() })
     }
 
     fn open(&self, job: SinkJob) -> Result<Writer, Failure> {
         let file = AtomicFile::create(&self.path)?;
         if let Some(rows) = job.input.rows.exact() {
+            let rows = rows.saturating_add(self.appended_to_rows);
             file.reserve(VECTORS_OFFSET.saturating_add(size_bytes(rows, job.input.dim)?))?;
         }
-        let ids = (!job.input.ids_are_positions()).then(IdCollector::default);
+        let ids = self.collects_ids(&job.input).then(IdCollector::default);
         Ok(Writer::Positional(Box::new(HnswFile {
             file,
             ids,
@@ -182,8 +259,32 @@ impl Sink for Hnsw {
             params: self.params(),
             builder: self.builder(),
             codes: self.codes,
+            earlier: self.earlier.clone(),
         })))
     }
+}
+
+impl Hnsw {
+    /// Whether the ids of the stream are kept: numbers of rows behind those of an index would be others than in their file.
+    fn collects_ids(&self, input: &StreamInfo) -> bool {
+        match &self.earlier {
+            Some(_) => !input.ids_are_row_numbers(),
+            None => !input.ids_are_positions(),
+        }
+    }
+
+    /// Whether the index will have ids.
+    fn has_ids(&self, input: &StreamInfo) -> bool {
+        self.collects_ids(input) || self.earlier.as_ref().is_some_and(|earlier| earlier.have_ids())
+    }
+}
+
+/// What a merged index may have other than the first one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct MergeOptions {
+    pub(crate) m: Option<usize>,
+    pub(crate) ef_construction: Option<usize>,
+    pub(crate) seed: Option<u64>,
 }
 
 struct HnswFile {
@@ -193,12 +294,15 @@ struct HnswFile {
     params: Params,
     builder: &'static dyn GraphBuilder,
     codes: Codes,
+    /// What the rows of the stream come behind.
+    earlier: Option<Arc<Earlier>>,
 }
 
 impl PositionalWriter for HnswFile {
     fn write_at(&self, position: u64, batch: &Batch) -> Result<(), Failure> {
-        if self.job.matrix.is_none() {
-            write_values(&self.file, VECTORS_OFFSET, position, batch)?;
+        if self.job.matrix.is_none() || self.earlier.is_some() {
+            let earlier_rows = self.earlier.as_ref().map_or(0, |earlier| earlier.rows());
+            write_values(&self.file, VECTORS_OFFSET, earlier_rows.saturating_add(position), batch)?;
         }
         match &self.ids {
             Some(ids) => ids.put(position, batch),
@@ -207,12 +311,22 @@ impl PositionalWriter for HnswFile {
     }
 
     fn finish(self: Box<Self>, finish: &Finish<'_>) -> Result<Finished, Failure> {
-        let Self { file, ids, job, params, builder, codes } = *self;
+        let Self { file, ids, mut job, params, builder, codes, earlier } = *self;
         let ids = ids.map(IdCollector::into_ids);
-        if let Some(ids) = &ids {
+        let ids = match &earlier {
+            Some(earlier) => {
+                job.matrix = None;
+                earlier.write_vectors(&file, finish.cancel)?;
+                earlier.ids_checked(ids, &job.input)?
+            }
+            None => ids,
+        };
+        if let (Some(ids), None) = (&ids, &earlier) {
             refuse_duplicates(ids, &job.input)?;
         }
-        let rows = usize::try_from(finish.rows)
+        let known = earlier.as_ref().map(|earlier| earlier.known()).unwrap_or_default();
+        let earlier_rows = earlier.as_ref().map_or(0, |earlier| earlier.rows());
+        let rows = usize::try_from(earlier_rows.saturating_add(finish.rows))
             .map_err(|_| Failure::failed("there are more rows than memory has addresses"))?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(finish.threads)
@@ -229,7 +343,7 @@ impl PositionalWriter for HnswFile {
                     Ok(VectorChecksums::of(matrix))
                 },
                 || {
-                    pool.install(|| index::build(matrix, &params, builder, &watch))
+                    pool.install(|| index::build_from(matrix, &params, builder, &known, &watch))
                         .map_err(|e| build_failure(&e, &job.input, finish.cancel))
                 },
             )?;

@@ -35,6 +35,8 @@ pub(crate) use columns::{payload_columns, payload_fields};
 pub use csv::CsvSink;
 pub use dense::Rounding;
 pub use hnsw::Hnsw;
+pub(crate) use hnsw::MergeOptions;
+pub(crate) use hnsw::append::merge;
 pub(crate) use json_columns::{JsonColumns, push_string};
 pub use jsonl::JsonlSink;
 pub(crate) use jsonl::text_bytes;
@@ -73,6 +75,11 @@ pub trait Sink: DeserializeOwned + Serialize + JsonSchema + fmt::Debug + Send + 
 
     /// Replaces the paths among the options by what `resolve` makes of them.
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf);
+
+    /// The files that the sink reads. One of them may be its output as well.
+    fn inputs(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// The files that the sink writes for such a stream; none for standard output.
     fn outputs(&self, input: &StreamInfo) -> Vec<PathBuf>;
@@ -253,6 +260,10 @@ pub trait AnySink: fmt::Debug + Send + Sync {
     fn measures_recall(&self) -> bool;
     /// As [`Sink::resolve_paths`].
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf);
+    /// As [`Sink::inputs`].
+    fn inputs(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
     /// As [`Sink::outputs`].
     fn outputs(&self, input: &StreamInfo) -> Vec<PathBuf>;
     /// As [`Sink::plan`].
@@ -284,6 +295,10 @@ impl<T: Sink> AnySink for T {
 
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf) {
         Sink::resolve_paths(self, resolve);
+    }
+
+    fn inputs(&self) -> Vec<PathBuf> {
+        Sink::inputs(self)
     }
 
     fn outputs(&self, input: &StreamInfo) -> Vec<PathBuf> {

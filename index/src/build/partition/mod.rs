@@ -65,6 +65,9 @@ const SCRATCH_BYTES: u64 = 256 << 10;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PartitionBuilder;
 
+/// Puts rows that are near a row of level 0 into a list.
+type Seeds<'a> = dyn Fn(u32, &mut Vec<u32>) + Sync + 'a;
+
 /// What `M` and `ef_construction` become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Effort {
@@ -105,6 +108,17 @@ impl PartitionBuilder {
         monitor: &dyn Monitor,
         must_be_good: bool,
     ) -> Result<Option<Outcome>, Stopped> {
+        self.attempt_from(input, monitor, must_be_good, None)
+    }
+
+    /// The same with what is known of the neighbours of some rows: then fewer rounds may do.
+    fn attempt_from(
+        &self,
+        input: &BuildInput<'_>,
+        monitor: &dyn Monitor,
+        must_be_good: bool,
+        seeds: Option<&Seeds<'_>>,
+    ) -> Result<Option<Outcome>, Stopped> {
         let effort = Effort::new(&input.params);
         let mut codes = Codes::new(&input.rows, &input.params, input.distance.products());
         codes.are_faithful = fidelity::are_faithful(input, &codes);
@@ -114,7 +128,7 @@ impl PartitionBuilder {
         let reduced = reduce::reduced(input, codes.view());
         let carving = reduced.as_ref().map_or(codes.view(), CodeTable::view);
         let level = |level| LevelBuilder::new(input, &codes, carving, effort, level, monitor);
-        let (candidates, sampled_permille) = find_candidates(&level(0), input, monitor)?;
+        let (candidates, sampled_permille) = find_candidates(&level(0), input, seeds, monitor)?;
         if must_be_good && sampled_permille < GOOD_PERMILLE {
             return Ok(None);
         }
@@ -186,10 +200,14 @@ fn with_long_links(
 fn find_candidates(
     level: &LevelBuilder<'_>,
     input: &BuildInput<'_>,
+    seeds: Option<&Seeds<'_>>,
     monitor: &dyn Monitor,
 ) -> Result<(Candidates, u64), Stopped> {
     let pilot = Pilot::new(input, monitor);
     let mut candidates = level.no_candidates();
+    if let Some(seeds) = seeds {
+        level.seed(&candidates, seeds);
+    }
     if level.positions() <= SMALL_ROWS {
         level.compare_all(&mut candidates)?;
         let found = pilot.found_permille(&candidates.reservoirs);

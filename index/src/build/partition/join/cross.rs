@@ -2,38 +2,22 @@
 
 use rayon::prelude::*;
 
-use super::order::Group;
 use super::{Join, Origin};
+use crate::beam::Candidate;
 use crate::build::insert::ScratchPool;
-use crate::build::partition::columns::ColumnSearch;
 use crate::build::partition::nearest::Near;
 use crate::build::{Phase, Stopped};
 use crate::codes::CodesView;
-use crate::codes::packed::Panels;
 use crate::distance::prefetch;
-use crate::distance::products::TILE_ROWS;
 use crate::file::Corrupt;
-use crate::graph::GraphAccess;
+use crate::graph::{GraphAccess, NONE};
 use crate::search::{Score, Scratch, descend, search_level};
 
 /// Rows that one task walks for.
-const ROWS_A_TASK: usize = 32;
+const ROWS_A_TASK: usize = 64;
 
-/// Nearest rows that one of level 0 takes from its group's pool.
-const MOST_FOUND: usize = 24;
-
-/// Of so many near rows of level 1, and of each so many of what it found, go into the pool of a group.
-const MOST_NEAR: usize = 8;
-const MOST_OF_NEAR: usize = 12;
-
-/// The neighbours of so many of the nearest rows that were found go into the pool.
-const MOST_EXPANDED: usize = 16;
-
-/// Rows of a group that are compared with its pool at a time.
-const GROUP_ROWS: usize = 8 * TILE_ROWS;
-
-/// Groups that one task sees to.
-const GROUPS_A_TASK: usize = 8;
+/// Neighbours that say where a walk begins.
+const MOST_ENTRIES: usize = 4;
 
 /// What the rows of one origin found in another: up to `places` each, nearest first, filled up with [`Near::FARTHEST`].
 #[derive(Debug)]
@@ -46,20 +30,11 @@ pub(super) struct Found {
 }
 
 impl Found {
-    fn new(places: usize) -> Self {
-        Self { places, rows: Vec::new(), near: Vec::new() }
-    }
-
     /// Adds what a row found.
-    fn push(&mut self, row: u32, found: impl Iterator<Item = Near>) {
+    fn push(&mut self, row: u32, found: Vec<Near>) {
         self.rows.push(row);
-        self.near.extend(found.take(self.places));
+        self.near.extend(found.into_iter().take(self.places));
         self.near.resize(self.rows.len() * self.places, Near::FARTHEST);
-    }
-
-    fn append(&mut self, other: Self) {
-        self.rows.extend(other.rows);
-        self.near.extend(other.near);
     }
 
     /// What the row at a place found.
@@ -74,130 +49,77 @@ impl Found {
     }
 }
 
-/// What comparing a group with a pool needs; reused.
-#[derive(Debug, Default)]
-struct PoolScratch {
-    pool: Vec<u32>,
-    panels: Panels,
-    search: ColumnSearch,
-}
-
 impl Join<'_> {
-    /// What the rows of `from` find in `to`. Those of the upper levels walk through it. The others stand in groups around those,
-    /// and each group is compared with what these found and some of its neighbours: many near rows with the same few, which
-    /// costs less than walks.
+    /// What the rows of `from` find in `to`. Those of the upper levels walk from its top; then all others, from where their
+    /// neighbours among those ended.
     pub(super) fn look(&self, from: &Origin<'_>, to: &Origin<'_>) -> Result<Found, Stopped> {
-        self.monitor.begin(Phase::Comparing, from.rows.into());
+        let mut is_above = vec![from.graph.top_level() == 0; from.rows as usize];
+        if from.graph.top_level() > 0 {
+            for &local in from.graph.layer(1).rows.unwrap_or_default() {
+                is_above[local as usize] = true;
+            }
+        }
+        let is_node = |local: u32| self.node(from.first + local) == from.first + local;
+        let rows = from.order.iter().copied().filter(|&local| is_node(local));
+        let (above, others): (Vec<u32>, Vec<u32>) = rows.partition(|&local| is_above[local as usize]);
+        // Where the walk of each row ended, as a node of `to`.
+        let mut ends = vec![NONE; from.rows as usize];
         let scratches = ScratchPool::default();
-        let walk_each = |rows: &[u32]| {
+        self.monitor.begin(Phase::Comparing, from.rows.into());
+        let mut all = Found { places: to.beam, rows: Vec::new(), near: Vec::new() };
+        for rows in [above, others] {
             let walk = |rows: &[u32]| {
-                let mut found = Found::new(to.beam);
+                let mut found = Found { places: to.beam, rows: Vec::new(), near: Vec::new() };
                 scratches.with(|scratch| {
-                    for row in rows.iter().map(|local| from.first + local) {
+                    for &local in rows {
                         if self.monitor.is_cancelled() {
                             break;
                         }
+                        let entries = from.graph.layer(0).neighbours(local).iter();
+                        let entries = entries.map(|&other| ends[other as usize]).filter(|&end| end != NONE);
+                        let entries = entries.take(MOST_ENTRIES);
                         // Rows in memory are never corrupt.
-                        let _ = self.walk(row, to, &mut found, scratch);
+                        let near = self.walk(from.first + local, to, entries, scratch).unwrap_or_default();
+                        found.push(from.first + local, near);
                     }
                 });
                 self.monitor.advance(rows.len() as u64);
                 found
             };
             let parts: Vec<Found> = rows.par_chunks(ROWS_A_TASK).map(walk).collect();
-            let mut all = Found::new(to.beam);
-            parts.into_iter().for_each(|part| all.append(part));
-            if self.monitor.is_cancelled() { Err(Stopped) } else { Ok(all) }
-        };
-        if from.graph.top_level() == 0 {
-            let is_node = |local: &u32| self.node(from.first + local) == from.first + local;
-            let rows: Vec<u32> = from.order.rows.iter().copied().filter(is_node).collect();
-            return walk_each(&rows);
-        }
-        let firsts = walk_each(from.graph.layer(1).rows.unwrap_or_default())?;
-        let look = |groups: &[Group]| {
-            let mut found = Found::new(to.beam.min(MOST_FOUND));
-            let mut scratch = PoolScratch::default();
-            for group in groups {
-                if self.monitor.is_cancelled() {
-                    break;
-                }
-                let rows = &from.order.rows[group.first..group.end];
-                let rows: Vec<u32> = rows.iter().map(|local| from.first + local).collect();
-                let rows: Vec<u32> = rows.into_iter().filter(|&row| self.node(row) == row).collect();
-                match group.near {
-                    Some(near) => self.compare(&rows, near, from, to, &firsts, &mut found, &mut scratch),
-                    None => scratches.with(|scratch| {
-                        for &row in &rows {
-                            let _ = self.walk(row, to, &mut found, scratch);
-                        }
-                    }),
-                }
-                self.monitor.advance(rows.len() as u64);
+            if self.monitor.is_cancelled() {
+                return Err(Stopped);
             }
-            found
-        };
-        let parts: Vec<Found> = from.order.groups.par_chunks(GROUPS_A_TASK).map(look).collect();
-        if self.monitor.is_cancelled() {
-            return Err(Stopped);
+            for part in parts {
+                for (at, row) in part.rows.iter().enumerate() {
+                    let end = part.get(at).map(Near::position).find(|&node| to.has(node));
+                    ends[(row - from.first) as usize] = end.map_or(NONE, |node| node - to.first);
+                }
+                all.rows.extend(part.rows);
+                all.near.extend(part.near);
+            }
         }
-        let mut all = Found::new(to.beam.min(MOST_FOUND));
-        parts.into_iter().for_each(|part| all.append(part));
         Ok(all)
     }
 
-    /// Compares near rows of `from` with those of `to` that are near a node of level 1, and near its neighbours.
-    #[expect(clippy::too_many_arguments, reason = "rows, where they are, what is known, and where it goes")]
-    fn compare(
-        &self,
-        rows: &[u32],
-        near: u32,
-        from: &Origin<'_>,
-        to: &Origin<'_>,
-        firsts: &Found,
-        found: &mut Found,
-        scratch: &mut PoolScratch,
-    ) {
-        let PoolScratch { pool, panels, search } = scratch;
-        pool.clear();
-        pool.extend(firsts.get(near as usize).map(Near::position));
-        let expanded = pool.len().min(MOST_EXPANDED);
-        for at in 0..expanded {
-            // The first of equal rows may be one of another origin.
-            if !to.has(pool[at]) {
-                continue;
-            }
-            pool.extend(to.neighbours(pool[at]).map(|row| self.node(row)));
-        }
-        for &other in from.graph.layer(1).neighbours(near).iter().take(MOST_NEAR) {
-            pool.extend(firsts.get(other as usize).take(MOST_OF_NEAR).map(Near::position));
-        }
-        pool.sort_unstable();
-        pool.dedup();
-        let codes = self.codes.view();
-        panels.pack(codes, pool.iter().copied());
-        for rows in rows.chunks(GROUP_ROWS) {
-            // One more, as a row may meet itself.
-            let k = (found.places + 1).min(pool.len());
-            search.search(codes, rows.iter().copied(), panels, k, |at, nearest| {
-                let nearest = nearest.iter().map(|near| near.at(pool[near.position() as usize]));
-                found.push(rows[at], nearest.filter(|near| near.position() != rows[at]));
-            });
-        }
-    }
-
-    /// Adds what a row finds by a walk from the top of `to`.
+    /// What a row finds by a walk through `to` from some of its nodes, or from its top if there are none: nearest first.
     fn walk(
         &self,
         row: u32,
         to: &Origin<'_>,
-        found: &mut Found,
+        entries: impl Iterator<Item = u32>,
         scratch: &mut Scratch,
-    ) -> Result<(), Corrupt> {
+    ) -> Result<Vec<Near>, Corrupt> {
         let codes = self.codes.view();
         let scorer = RowCodes { codes, row, first: to.first };
-        let entry = descend(&to.graph, &scorer, 0, &mut scratch.distances)?;
-        search_level(to.graph.layer(0), &scorer, entry, to.beam, scratch)?;
+        let mut starts = Vec::with_capacity(MOST_ENTRIES);
+        scorer.each(entries.map(|slot| (slot, slot)), |distance, slot| {
+            starts.push(Candidate::new(distance, slot));
+        })?;
+        if starts.is_empty() {
+            starts.extend(descend(&to.graph, &scorer, 0, &mut scratch.distances)?);
+        }
+        search_level(to.graph.layer(0), &scorer, starts, to.beam, scratch)?;
         let nodes = scratch.beam.candidates().iter().map(|near| self.node(near.node() + to.first));
         let nodes: Vec<u32> = nodes.filter(|&node| node != row).collect();
         let mut near = Vec::with_capacity(nodes.len());
@@ -208,8 +130,7 @@ impl Join<'_> {
         }
         // The walk went by distances that are rounded to f32.
         near.sort_unstable();
-        found.push(row, near.into_iter());
-        Ok(())
+        Ok(near)
     }
 }
 

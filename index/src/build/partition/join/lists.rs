@@ -73,23 +73,26 @@ impl Join<'_> {
         let chooser = Chooser::new(input, codes.view(), codes.quantizer.scale);
         monitor.begin(Phase::Choosing, rows as u64);
         let portions: Vec<Portion> = (order.par_chunks(ROWS_A_TASK))
-            .map_init(Default::default, |scratch: &mut (Vec<Near>, ChooseScratch), rows| {
-                let (near, scratch) = scratch;
+            .map_init(Default::default, |scratch: &mut ([Vec<Near>; 2], ChooseScratch), rows| {
+                let ([old, new], scratch) = scratch;
                 let mut portion = Portion::default();
                 for &row in rows {
                     if monitor.is_cancelled() {
                         return portion;
                     }
                     if is_anew(row) {
-                        near.clear();
-                        near.extend_from_slice(offers.of(row));
+                        old.clear();
                         self.each_neighbour(row, |distance, neighbour| {
-                            near.push(Near::new(distance, neighbour))
+                            old.push(Near::new(distance, neighbour))
                         });
-                        near.sort_unstable();
-                        near.dedup();
-                        let chosen =
-                            chooser.choose(row, near.iter().copied(), |row| row, effort.chosen, scratch);
+                        old.sort_unstable();
+                        old.dedup();
+                        new.clear();
+                        new.extend_from_slice(offers.of(row));
+                        new.sort_unstable();
+                        new.dedup();
+                        new.truncate(effort.reservoir);
+                        let chosen = chooser.update(row, old, new, |row| row, input.params.m0(), scratch);
                         portion.candidates.extend_from_slice(chosen);
                         portion.lens.push(chosen.len());
                     } else {
@@ -152,9 +155,8 @@ impl Join<'_> {
 
     /// All rows, near ones of an origin near each other.
     fn order(&self) -> Vec<u32> {
-        let of = |origin: &Origin<'_>| {
-            origin.order.rows.iter().map(|local| origin.first + local).collect::<Vec<_>>()
-        };
+        let of =
+            |origin: &Origin<'_>| origin.order.iter().map(|local| origin.first + local).collect::<Vec<_>>();
         let mut order: Vec<u32> = self.origins.iter().flat_map(of).collect();
         // Rows of no origin are copies.
         if order.len() < self.input.rows.matrix.rows() {

@@ -15,7 +15,6 @@ mod lists;
 mod order;
 
 use self::cross::Found;
-use self::order::Order;
 use super::reduce;
 use super::{Effort, PartitionBuilder, SMALL_ROWS, upper_layers, with_long_links};
 use crate::build::{
@@ -26,9 +25,13 @@ use crate::copies::Copies;
 use crate::graph::{Graph, GraphAccess, LayerView};
 use crate::vectors::{Matrix, PlainRows};
 use crate::{Index, Params};
+use std::ops::Range;
 
 /// With more graphs, walking each of them takes as long as building anew.
 const MOST_GRAPHS: usize = 6;
+
+/// Where more than one in so many rows is of other graphs than the largest, leaves find its neighbours in less time than walks.
+const MOST_NEW_SHARE: usize = 4;
 
 /// Rounds of carving for levels above 0.
 const ROUNDS_ABOVE: u64 = 2;
@@ -48,9 +51,12 @@ struct Origin<'a> {
     first: u32,
     rows: u32,
     graph: OriginGraph<'a>,
-    order: Order,
+    /// The nodes, near ones near each other.
+    order: Vec<u32>,
     /// How wide a walk through it is.
     beam: usize,
+    /// Whether near rows are hard to find, as insertion was the better builder.
+    is_hard: bool,
 }
 
 #[derive(Debug)]
@@ -114,12 +120,16 @@ pub(in crate::build) fn join(
         return Ok(None);
     }
     let effort = Effort::new(&input.params);
-    let mut origins = Vec::new();
-    for known in known {
-        origins.push(Origin::known(known, effort, &input.params));
+    let mut origins: Vec<Origin<'_>> =
+        known.iter().map(|known| Origin::known(known, effort, rows, &input.params)).collect();
+    let largest = origins.iter().map(|origin| origin.rows as usize).max().unwrap_or_default();
+    let is_hard = origins.iter().any(|origin| origin.is_hard);
+    if (rows - largest) * MOST_NEW_SHARE > rows && !is_hard {
+        drop(codes);
+        return seeded(input, &origins, copies, monitor);
     }
     for (first, end) in gaps {
-        origins.extend(Origin::built(input, first, end, effort, monitor)?);
+        origins.extend(Origin::built(input, first..end, effort, monitor)?);
     }
     // The largest first, which the others walk.
     origins.sort_by_key(|origin| (std::cmp::Reverse(origin.rows), origin.first));
@@ -179,21 +189,19 @@ fn representatives(copies: &Copies, rows: usize) -> Vec<u32> {
 
 #[expect(clippy::cast_possible_truncation, reason = "rows are fewer than 2^31")]
 impl<'a> Origin<'a> {
-    fn known(known: &KnownGraph<'a>, effort: Effort, params: &Params) -> Self {
+    fn known(known: &KnownGraph<'a>, effort: Effort, all: usize, params: &Params) -> Self {
         let index = known.index;
-        // Where insertion was the better builder, near rows are hard to find.
         let is_hard = index.header().builder == InsertBuilder.name();
-        let beam = if is_hard { params.ef_construction.max(effort.reservoir) } else { beam(effort) };
         let (first, rows) = (known.first_row as u32, index.rows() as u32);
         let graph = OriginGraph::Known(index);
-        Self { first, rows, order: Order::of(&graph, rows), graph, beam }
+        let beam = beam(effort, rows, all, is_hard, params);
+        Self { first, rows, order: order::order(&graph, rows), graph, beam, is_hard }
     }
 
     /// Builds the graph of a range of rows. Nothing if all are copies of others.
     fn built(
         input: &BuildInput<'_>,
-        first: usize,
-        end: usize,
+        Range { start: first, end }: Range<usize>,
         effort: Effort,
         monitor: &dyn Monitor,
     ) -> Result<Option<Self>, Stopped> {
@@ -219,15 +227,15 @@ impl<'a> Origin<'a> {
             members,
         };
         let partitioned = PartitionBuilder.attempt(&part, monitor, true)?;
-        let beam =
-            if partitioned.is_some() { beam(effort) } else { params.ef_construction.max(effort.reservoir) };
+        let is_hard = partitioned.is_none();
         let outcome = match partitioned {
             Some(outcome) => outcome,
             None => InsertBuilder.build(&part, monitor)?,
         };
         let graph = OriginGraph::Built(outcome.graph);
         let rows = (end - first) as u32;
-        Ok(Some(Self { first: first as u32, rows, order: Order::of(&graph, rows), graph, beam }))
+        let beam = beam(effort, rows, matrix.rows(), is_hard, params);
+        Ok(Some(Self { first: first as u32, rows, order: order::order(&graph, rows), graph, beam, is_hard }))
     }
 
     fn has(&self, row: u32) -> bool {
@@ -240,9 +248,31 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// How wide walks are.
-fn beam(effort: Effort) -> usize {
-    effort.reservoir
+/// How wide walks through a graph of `rows` of `all` rows are: as many of the candidates of a row as would be from there if
+/// all were built together, and a few less, as it offers itself to those that it finds, and they to it.
+fn beam(effort: Effort, rows: u32, all: usize, is_hard: bool, params: &Params) -> usize {
+    if is_hard {
+        return params.ef_construction.max(effort.reservoir);
+    }
+    let share = effort.reservoir * rows as usize / all.max(1);
+    share.clamp(effort.reservoir / 2, effort.reservoir) * 4 / 5
+}
+
+/// Builds all anew, but with the neighbours that rows have as their first candidates.
+fn seeded(
+    input: &BuildInput<'_>,
+    origins: &[Origin<'_>],
+    copies: &Copies,
+    monitor: &dyn Monitor,
+) -> Result<Option<Outcome>, Stopped> {
+    let representatives = representatives(copies, input.rows.matrix.rows());
+    let node = |row: u32| representatives.get(row as usize).copied().unwrap_or(row);
+    let seeds = |row: u32, near: &mut Vec<u32>| {
+        if let Some(origin) = origins.iter().find(|origin| origin.has(row)) {
+            near.extend(origin.neighbours(row).map(node).filter(|&other| other != row));
+        }
+    };
+    PartitionBuilder.attempt_from(input, monitor, true, Some(&seeds))
 }
 
 impl Join<'_> {
