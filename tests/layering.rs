@@ -95,6 +95,7 @@ fn readers_and_index_know_neither_each_other_nor_the_program() {
 fn only_the_index_sink_and_the_commands_on_indexes_use_the_engine() {
     let allowed = [
         "sochdb-bulk/sinks/foreign.rs",
+        "sochdb-bulk/sinks/hnsw/append.rs",
         "sochdb-bulk/sinks/hnsw/mod.rs",
         "sochdb-bulk/sinks/hnsw/source.rs",
         "sochdb-bulk/sinks/hnsw/text_ids.rs",

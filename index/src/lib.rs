@@ -59,8 +59,9 @@ mod visited;
 mod walk;
 
 pub use build::{
-    AutoBuilder, BuildError, BuildInput, Built, GraphBuilder, InsertBuilder, MemoryPart, Monitor, Outcome,
-    PartitionBuilder, Phase, Stopped, Unmonitored, build, memory_parts,
+    AutoBuilder, BuildError, BuildInput, Built, GraphBuilder, InsertBuilder, KnownGraph, MemoryPart, Monitor,
+    Outcome, PartitionBuilder, Phase, Stopped, Unmonitored, build, build_from, join_memory_bytes,
+    memory_parts,
 };
 pub use check::BlockCheck;
 pub use distance::{Distance, InstructionSet};

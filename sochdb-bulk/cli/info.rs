@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use index::file::{Corrupt, Header, OpenError, SectionKind, read_header};
 use index::Storage;
+use index::file::{Corrupt, Header, OpenError, SectionKind, read_header};
 use rayon::ThreadPool;
 use serde_json::{Value, json};
 

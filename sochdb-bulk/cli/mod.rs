@@ -14,6 +14,7 @@ mod indexes;
 mod info;
 mod inspect;
 mod looking;
+mod merge;
 mod new;
 mod options;
 mod pipeline_file;
@@ -77,6 +78,7 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   sochdb-bulk build-index --input embeddings.npy --output index.hnsw --metric cosine
+  sochdb-bulk merge a.hnsw b.hnsw --output both.hnsw
   sochdb-bulk query --index index.hnsw --query queries.npy --k 10
   sochdb-bulk exact --base embeddings.npy --query queries.npy --output truth.ivecs
   sochdb-bulk eval --index index.hnsw --queries queries.npy
@@ -101,6 +103,7 @@ Exit codes: 0 done, 1 the work failed, 2 refused before it began, 130 or 143 sto
 #[derive(Debug, Subcommand)]
 enum Command {
     BuildIndex(build_index::Args),
+    Merge(merge::Args),
     Convert(convert::Args),
     Guess(guess::Args),
     New(new::Args),
@@ -151,6 +154,7 @@ pub fn main() -> ExitCode {
     }
     let done = check_registries().and_then(|()| match cli.command {
         Command::BuildIndex(args) => build_index::execute(args, verbosity),
+        Command::Merge(args) => merge::execute(args, verbosity),
         Command::Convert(args) => convert::execute(args, verbosity),
         Command::Guess(args) => guess::execute(args, verbosity),
         Command::New(args) => new::execute(&args, verbosity),

@@ -71,6 +71,18 @@ impl Recipe {
                 needs.push(need_of_files(columns, "source.columns"));
             }
         }
+        let sink = table.get_mut("sink").and_then(Value::as_table_mut);
+        if let Some(rows) = sink.and_then(|sink| sink.remove("appended_to_rows")) {
+            if !table.contains_key("source") {
+                let message = format!(
+                    "{name}: it was merged from indexes of {rows} rows, which the recipe does not name"
+                );
+                return Err(Failure::refused(message)
+                    .with_code(Code::Missing)
+                    .with_help("merge them once more: sochdb-bulk merge INDEX INDEX... -o FILE"));
+            }
+            needs.push(Need::file("sink.append".to_owned()));
+        }
         let stages = table.get_mut("stage").and_then(Value::as_array_mut);
         for (number, stage) in stages.into_iter().flatten().enumerate() {
             let Some(stage) = stage.as_table_mut() else { continue };

@@ -40,7 +40,8 @@ pub(crate) fn estimate(
 ) -> Result<Option<Estimate>, Failure> {
     let Some(rows) = plan.read_rows() else { return Ok(None) };
     let mut pipeline = Pipeline::parse(text.clone())?;
-    if pipeline.reads_once() {
+    // What goes on with a file does not grow with its own rows alone, and may replace it.
+    if pipeline.reads_once() || pipeline.sinks.iter().any(|(sink, _)| !sink.inputs().is_empty()) {
         return Ok(None);
     }
     let row_bytes = (plan.dim() as u64 * 4).max(1);

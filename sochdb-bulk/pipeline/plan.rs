@@ -172,7 +172,7 @@ impl Plan {
             let input = std::mem::replace(&mut stream, output);
             planned.push(Planned { stage, input, action });
         }
-        let (mut sink_plans, mut sink_parts) = (Vec::new(), Vec::new());
+        let (mut sink_plans, mut sink_parts, mut sink_inputs) = (Vec::new(), Vec::new(), Vec::new());
         for (mut sink, span) in sinks {
             let plan = sink.plan(&stream, threads).map_err(|e| {
                 origins.explain(&text, &stream, text.locate(span.clone(), e.or_code(Code::Step)))
@@ -183,6 +183,8 @@ impl Plan {
             }
             steps.push(StepOutline::new("sink", sink.name(), &stream, vectors_of(&stream, copies)));
             sink_plans.push(plan);
+            // They are no inputs of the stream: an output may have the name of one.
+            sink_inputs.extend(sink.inputs());
             sink_parts.push(sink);
         }
         let several_sinks = sink_plans.len() > 1;
@@ -251,7 +253,7 @@ impl Plan {
             sink_names: sink.names(),
             steps,
             memory_limit: run.memory_limit,
-            files: inputs.into_iter().chain(outputs.iter().cloned()).collect(),
+            files: inputs.into_iter().chain(sink_inputs).chain(outputs.iter().cloned()).collect(),
             outputs,
             output_bytes: sink_plan.output_bytes,
             uses_stdout: sink_plan.uses_stdout,

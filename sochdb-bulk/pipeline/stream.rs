@@ -107,6 +107,25 @@ impl StreamInfo {
         }
     }
 
+    /// A stream of no rows.
+    pub(crate) fn empty(name: &Path, dim: usize) -> Self {
+        Self {
+            source: name.into(),
+            rows: Rows::Exact(0),
+            rows_bound: Some(0),
+            drops_rows: false,
+            is_reordered: false,
+            first_row: 0,
+            source_rows: Rows::Exact(0),
+            dim,
+            metric: None,
+            ids: IdSource::RowNumbers,
+            ids_file: None,
+            payload: None,
+            values_untouched: true,
+        }
+    }
+
     /// Whether the id of every row is its position in the stream, counted from 0.
     pub fn ids_are_positions(&self) -> bool {
         self.ids == IdSource::RowNumbers && self.first_row == 0 && !self.drops_rows

@@ -37,6 +37,8 @@ pub use csv::CsvSink;
 pub use dense::Rounding;
 pub(crate) use foreign::write_for;
 pub use hnsw::Hnsw;
+pub(crate) use hnsw::MergeOptions;
+pub(crate) use hnsw::append::merge;
 pub(crate) use json_columns::{JsonColumns, push_string};
 pub use jsonl::JsonlSink;
 pub(crate) use jsonl::text_bytes;
@@ -75,6 +77,11 @@ pub trait Sink: DeserializeOwned + Serialize + JsonSchema + fmt::Debug + Send + 
 
     /// Replaces the paths among the options by what `resolve` makes of them.
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf);
+
+    /// The files that the sink reads. One of them may be its output as well.
+    fn inputs(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// The files that the sink writes for such a stream; none for standard output.
     fn outputs(&self, input: &StreamInfo) -> Vec<PathBuf>;
@@ -259,6 +266,10 @@ pub trait AnySink: fmt::Debug + Send + Sync {
     fn measures_recall(&self) -> bool;
     /// As [`Sink::resolve_paths`].
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf);
+    /// As [`Sink::inputs`].
+    fn inputs(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
     /// As [`Sink::outputs`].
     fn outputs(&self, input: &StreamInfo) -> Vec<PathBuf>;
     /// As [`Sink::plan`].
@@ -290,6 +301,10 @@ impl<T: Sink> AnySink for T {
 
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf) {
         Sink::resolve_paths(self, resolve);
+    }
+
+    fn inputs(&self) -> Vec<PathBuf> {
+        Sink::inputs(self)
     }
 
     fn outputs(&self, input: &StreamInfo) -> Vec<PathBuf> {

@@ -137,10 +137,10 @@ impl GraphAccess for UpperLevels<'_> {
 
 /// One scratch a thread, made when first needed.
 #[derive(Default)]
-struct ScratchPool(Mutex<Vec<Scratch>>);
+pub(super) struct ScratchPool(Mutex<Vec<Scratch>>);
 
 impl ScratchPool {
-    fn with<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
         let recycled = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut scratch = recycled.unwrap_or_default();
         let outcome = work(&mut scratch);

@@ -11,7 +11,7 @@ use std::fmt;
 
 pub use auto::AutoBuilder;
 pub use insert::InsertBuilder;
-pub use partition::{LeafBench, PartitionBuilder};
+pub use partition::{KnownGraph, LeafBench, PartitionBuilder};
 
 use self::repair::Connected;
 use crate::codes::{Codes, stride_bytes};
@@ -201,6 +201,14 @@ pub fn memory_parts(
     parts
 }
 
+/// An upper bound of the memory that [`build_from`] needs for `rows` rows in all, beside what [`memory_parts`] says: with `M0`
+/// twice M and `B` a fifth of `ef_construction` (or all of it, where the index was built by insertion) there are `16 B` bytes a
+/// row for what was found in other graphs, and `20 M0 + 48` for lists.
+pub fn join_memory_bytes(params: &Params, rows: u64) -> u64 {
+    let beam = params.ef_construction.max(params.m) as u64;
+    rows.saturating_mul(16 * beam + 20 * params.m0() as u64 + 48)
+}
+
 /// Builds the graph of `matrix` on the current rayon pool, and makes sure that every row can be reached from the entry
 /// point.
 ///
@@ -212,6 +220,28 @@ pub fn build(
     matrix: Matrix<'_>,
     params: &Params,
     builder: &dyn GraphBuilder,
+    monitor: &dyn Monitor,
+) -> Result<Built, BuildError> {
+    build_from(matrix, params, builder, &[], monitor)
+}
+
+/// As [`build`], of rows of which some are the rows of indexes that are there already: their graphs save most of the work. The
+/// graph is another one than [`build`] makes, and as good.
+///
+/// By `builder` only the rows go that belong to no index, or all where it is the better way: where most rows belong to no
+/// index, where there are many indexes, or where 8-bit codes do not order rows as their vectors do.
+///
+/// # Errors
+/// See [`BuildError`].
+///
+/// # Panics
+/// If the indexes overlap, are not in the order of their rows, or have other rows than `matrix` has there, as far as their
+/// number and dimension tell.
+pub fn build_from(
+    matrix: Matrix<'_>,
+    params: &Params,
+    builder: &dyn GraphBuilder,
+    known: &[KnownGraph<'_>],
     monitor: &dyn Monitor,
 ) -> Result<Built, BuildError> {
     params.validate().map_err(BuildError::Params)?;
@@ -230,10 +260,18 @@ pub fn build(
         params: *params,
         members: members(params, matrix.rows(), &copies),
     };
-    let Outcome { mut graph, builder, effective_parameters, codes } =
-        builder.build(&input, monitor).map_err(|Stopped| BuildError::Cancelled)?;
+    let stopped = |Stopped| BuildError::Cancelled;
+    let joined = if known.is_empty() {
+        None
+    } else {
+        partition::join(&input, &copies, known, monitor).map_err(stopped)?
+    };
+    let Outcome { mut graph, builder, effective_parameters, codes } = match joined {
+        Some(outcome) => outcome,
+        None => builder.build(&input, monitor).map_err(stopped)?,
+    };
     let Connected { links, reachable_nodes } =
-        repair::connect(&mut graph, &input, monitor).map_err(|Stopped| BuildError::Cancelled)?;
+        repair::connect(&mut graph, &input, monitor).map_err(stopped)?;
     Ok(Built {
         params: *params,
         graph,

@@ -14,6 +14,7 @@ mod determinism;
 mod graph;
 mod hostile;
 mod inputs;
+mod join;
 mod kept;
 mod large;
 mod memory;

@@ -1,11 +1,13 @@
 //! The index: the one sink that builds.
 
+pub(super) mod append;
 mod source;
 mod text_ids;
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -19,6 +21,7 @@ use readers::{Batch, Matrix, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::append::{AppendedTexts, Earlier};
 use super::foreign::{IndexFormat, Stoppable, write_for};
 use super::rows::{IdCollector, size_bytes, write_values};
 use super::stream::refuse_zst;
@@ -42,15 +45,13 @@ pub struct Hnsw {
     path: PathBuf,
     /// What "near" means: l2, cosine or ip. That of the source where it is not given, and cosine where that has none.
     metric: Option<Metric>,
-    /// M: the most neighbours of a row on each level above 0; on level 0 twice as many. 2 to 1024.
-    #[serde(default = "default_m")]
-    m: usize,
-    /// How many candidates are considered for the neighbours of a row. Higher is a better graph, later. 1 to 1,000,000.
-    #[serde(default = "default_ef_construction")]
-    ef_construction: usize,
-    /// The seed of levels and order. The same input, options and seed give the same file.
-    #[serde(default = "default_seed")]
-    seed: u64,
+    /// M: the most neighbours of a row on each level above 0; on level 0 twice as many. 2 to 1024, and 16 if it is not given.
+    m: Option<usize>,
+    /// How many candidates are considered for the neighbours of a row. Higher is a better graph, later. 1 to 1,000,000, and
+    /// 100 if it is not given.
+    ef_construction: Option<usize>,
+    /// The seed of levels and order. The same input, options and seed give the same file. 42 if it is not given.
+    seed: Option<u64>,
     /// How neighbours are found: partition compares rows in overlapping groups of near ones, insert searches the graph
     /// for every row, auto takes partition unless a sample shows that it would miss too many neighbours.
     #[serde(default)]
@@ -68,6 +69,21 @@ pub struct Hnsw {
     /// recipe.
     #[serde(default, skip_serializing_if = "IndexFormat::is_default")]
     format: IndexFormat,
+    /// An index to go on with: the new one has its rows and then those of the source, and is built with its graph, which
+    /// saves most of the time. It gives metric, m, ef_construction and seed where they are not given. May be `path` itself.
+    #[serde(skip_serializing)]
+    append: Option<PathBuf>,
+    /// Further indexes whose rows follow: what `merge` has.
+    #[serde(skip)]
+    #[schemars(skip)]
+    further: Vec<PathBuf>,
+    /// Rows of all these indexes: what a recipe says in the place of their names.
+    #[serde(skip_deserializing, skip_serializing_if = "is_zero")]
+    #[schemars(skip)]
+    appended_to_rows: u64,
+    #[serde(skip)]
+    #[schemars(skip)]
+    earlier: Option<Arc<Earlier>>,
 }
 
 /// How vectors are kept.
@@ -112,6 +128,11 @@ impl Storage {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(rows: &u64) -> bool {
+    *rows == 0
+}
+
 /// Codes of vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -132,17 +153,9 @@ enum Builder {
     Insert,
 }
 
-fn default_m() -> usize {
-    16
-}
-
-fn default_ef_construction() -> usize {
-    100
-}
-
-fn default_seed() -> u64 {
-    42
-}
+const DEFAULT_M: usize = 16;
+const DEFAULT_EF_CONSTRUCTION: usize = 100;
+const DEFAULT_SEED: u64 = 42;
 
 crate::register_sink!(Hnsw);
 
@@ -153,7 +166,58 @@ impl Hnsw {
             Metric::Cosine => index::Metric::Cosine,
             Metric::Ip => index::Metric::Ip,
         };
-        Params { metric, m: self.m, ef_construction: self.ef_construction, seed: self.seed }
+        Params {
+            metric,
+            m: self.m.unwrap_or(DEFAULT_M),
+            ef_construction: self.ef_construction.unwrap_or(DEFAULT_EF_CONSTRUCTION),
+            seed: self.seed.unwrap_or(DEFAULT_SEED),
+        }
+    }
+
+    /// A sink that merges indexes, with what is to be other than in the first.
+    pub(crate) fn merging(indexes: Vec<PathBuf>, path: PathBuf, options: MergeOptions) -> Self {
+        let MergeOptions { m, ef_construction, seed } = options;
+        let mut indexes = indexes.into_iter();
+        let append = indexes.next();
+        let (builder, codes) = (Builder::Auto, Codes::Auto);
+        Self {
+            path,
+            metric: None,
+            m,
+            ef_construction,
+            seed,
+            builder,
+            codes,
+            storage: Storage::F32,
+            format: IndexFormat::Native,
+            append,
+            further: indexes.collect(),
+            appended_to_rows: 0,
+            earlier: None,
+        }
+    }
+
+    /// Opens the indexes to go on with, and takes from the first what is not given.
+    fn open_earlier(&mut self, input: &StreamInfo) -> Result<(), Failure> {
+        if self.append.is_none() {
+            return Ok(());
+        }
+        let earlier = Earlier::open(self.append.iter().chain(&self.further))?;
+        if let Some((_, index)) = earlier.first() {
+            let params = index.header().params;
+            self.metric.get_or_insert(match params.metric {
+                index::Metric::L2 => Metric::L2,
+                index::Metric::Cosine => Metric::Cosine,
+                index::Metric::Ip => Metric::Ip,
+            });
+            self.m.get_or_insert(params.m);
+            self.ef_construction.get_or_insert(params.ef_construction);
+            self.seed.get_or_insert(params.seed);
+        }
+        earlier.check(self.params().metric, input)?;
+        self.appended_to_rows = earlier.rows();
+        self.earlier = Some(Arc::new(earlier));
+        Ok(())
     }
 
     fn builder(&self) -> &'static dyn GraphBuilder {
@@ -174,6 +238,11 @@ impl Sink for Hnsw {
 
     fn resolve_paths(&mut self, resolve: &dyn Fn(&Path) -> PathBuf) {
         self.path = resolve(&self.path);
+        self.append = self.append.as_deref().map(resolve);
+    }
+
+    fn inputs(&self) -> Vec<PathBuf> {
+        self.append.iter().cloned().collect()
     }
 
     fn outputs(&self, _input: &StreamInfo) -> Vec<PathBuf> {
@@ -181,8 +250,18 @@ impl Sink for Hnsw {
     }
 
     fn plan(&mut self, input: &StreamInfo, threads: usize) -> Result<SinkPlan, Failure> {
+        self.open_earlier(input)?;
+        if self.append.is_some() && self.storage == Storage::Source {
+            let message =
+                "storage = \"source\": the vectors of the index to go on with are in no file of vectors";
+            return Err(Failure::refused(message)
+                .with_code(Code::Conflict)
+                .with_help("keep them in the index: leave storage (--no-vectors) away"));
+        }
         self.metric = Some(self.metric.or(input.metric).unwrap_or(Metric::Cosine));
         let params = self.params();
+        (self.m, self.ef_construction, self.seed) =
+            (Some(params.m), Some(params.ef_construction), Some(params.seed));
         params.validate().map_err(|e| {
             let refused = Failure::refused(e.to_string()).with_code(Code::WrongValue);
             refused.with_help(
@@ -224,32 +303,37 @@ impl Sink for Hnsw {
                  count the rows: a `[[stage]]` of `type = \"ids\"` in a pipeline",
             ));
         }
-        let rows = input.rows.exact().unwrap_or_default();
+        let earlier_rows = self.appended_to_rows;
+        let rows = earlier_rows.saturating_add(input.rows.exact().unwrap_or_default());
         if rows > index::MAX_ROWS as u64 {
             let message = format!("expected at most {} rows for one index, found {rows}", index::MAX_ROWS);
             return Err(Failure::refused(message).with_help("build several indexes, with `rows` for each"));
         }
-        let rows = input.most_rows().unwrap_or_default();
+        let rows = earlier_rows.saturating_add(input.most_rows().unwrap_or_default());
         // Numbers once as they come, once sorted to find duplicates; of texts the hashes with the rows.
-        let ids = if input.ids_are_positions() { 0 } else { rows * 8 * 2 };
+        let has_ids = self.has_ids(input);
+        let ids = if has_ids { rows * 8 * 2 } else { 0 };
         // Of texts nobody knows the length before: that of a UUID, and where it begins.
         let id_bytes = match input.ids {
-            _ if input.ids_are_positions() => 0,
+            _ if !has_ids => 0,
             IdSource::Text => 36 + 8,
             _ => 8,
         };
         let codes = self.codes != Codes::None;
-        let memory_after = index::memory_parts(self.builder(), &params, rows, input.dim, codes, threads);
+        let mut memory_after = index::memory_parts(self.builder(), &params, rows, input.dim, codes, threads);
+        if earlier_rows > 0 {
+            memory_after.push(("graphs", index::join_memory_bytes(&params, rows)));
+        }
         let memory = vec![("ids", ids)];
         let of_row = |values: usize, bytes: u64| values as u64 * bytes;
         let row_bytes = of_row(input.dim, self.storage.value_bytes())
             + if codes { of_row(input.dim.next_multiple_of(64), 1) + 8 } else { 0 }
-            + of_row(2 * self.m, 4)
+            + of_row(params.m0(), 4)
             + id_bytes;
         // Levels above 0 have one row in M each.
-        let upper = rows / (self.m as u64 - 1).max(1) * (of_row(self.m, 4) + 8);
+        let upper = rows / (params.m as u64 - 1).max(1) * (of_row(params.m, 4) + 8);
         let output_bytes =
-            input.rows.exact().map(|rows| VECTORS_OFFSET + rows.saturating_mul(row_bytes) + upper);
+            input.rows.exact().map(|_| VECTORS_OFFSET + rows.saturating_mul(row_bytes) + upper);
         Ok(SinkPlan { memory, memory_after, output_bytes, is_positional: true, ..SinkPlan::default() })
     }
 
@@ -260,19 +344,20 @@ impl Sink for Hnsw {
         };
         let file = AtomicFile::create(&self.path)?;
         if let Some(rows) = job.input.rows.exact() {
+            let rows = rows.saturating_add(self.appended_to_rows);
             let bytes = size_bytes(rows, job.input.dim)? / 4 * self.storage.value_bytes();
             file.reserve(VECTORS_OFFSET.saturating_add(bytes))?;
         }
         // What is narrowed at the end waits beside the index.
-        let wide = match &job.matrix {
-            None if !self.storage.is_in_place() => {
-                let wide = tempfile::tempfile_in(folder(&self.path));
-                Some(wide.map_err(|e| Failure::io("make a temporary file beside it", &self.path, &e))?)
-            }
-            _ => None,
+        let is_in_place = self.storage.is_in_place() || (job.matrix.is_some() && self.earlier.is_none());
+        let wide = if is_in_place {
+            None
+        } else {
+            let wide = tempfile::tempfile_in(folder(&self.path));
+            Some(wide.map_err(|e| Failure::io("make a temporary file beside it", &self.path, &e))?)
         };
         let ids = match job.input.ids {
-            _ if job.input.ids_are_positions() => Ids::Positions,
+            _ if !self.collects_ids(&job.input) => Ids::Positions,
             IdSource::Text => Ids::Texts(TextIdSpool::beside(&self.path)?),
             _ => Ids::Numbers(IdCollector::default()),
         };
@@ -287,6 +372,7 @@ impl Sink for Hnsw {
             storage: self.storage,
             source,
             wide,
+            earlier: self.earlier.clone(),
         })))
     }
 }
@@ -297,6 +383,29 @@ enum Ids {
     Positions,
     Numbers(IdCollector),
     Texts(TextIdSpool),
+}
+
+impl Hnsw {
+    /// Whether the ids of the stream are kept: numbers of rows behind those of an index would be others than in their file.
+    fn collects_ids(&self, input: &StreamInfo) -> bool {
+        match &self.earlier {
+            Some(_) => !input.ids_are_row_numbers(),
+            None => !input.ids_are_positions(),
+        }
+    }
+
+    /// Whether the index will have ids.
+    fn has_ids(&self, input: &StreamInfo) -> bool {
+        self.collects_ids(input) || self.earlier.as_ref().is_some_and(|earlier| earlier.have_ids())
+    }
+}
+
+/// What a merged index may have other than the first one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct MergeOptions {
+    pub(crate) m: Option<usize>,
+    pub(crate) ef_construction: Option<usize>,
+    pub(crate) seed: Option<u64>,
 }
 
 struct HnswFile {
@@ -312,18 +421,20 @@ struct HnswFile {
     source: Option<SourceFile>,
     /// The vectors as they come, where they are not written to their place.
     wide: Option<File>,
+    /// What the rows of the stream come behind.
+    earlier: Option<Arc<Earlier>>,
 }
 
 impl PositionalWriter for HnswFile {
     fn write_at(&self, position: u64, batch: &Batch) -> Result<(), Failure> {
-        if self.job.matrix.is_none() {
+        if self.job.matrix.is_none() || self.earlier.is_some() {
+            let earlier_rows = self.earlier.as_ref().map_or(0, |earlier| earlier.rows());
+            let position = earlier_rows.saturating_add(position);
             match &self.wide {
                 None => write_values(&self.file, VECTORS_OFFSET, position, batch)?,
                 Some(wide) => {
                     let offset = size_bytes(position, batch.dim())?;
-                    write_all_at(wide, bytemuck::cast_slice(batch.values()), offset).map_err(|e| {
-                        Failure::io("write vectors to a temporary file beside it", self.file.target(), &e)
-                    })?;
+                    write_wide(wide, bytemuck::cast_slice(batch.values()), offset, &self.file)?;
                 }
             }
         }
@@ -335,26 +446,48 @@ impl PositionalWriter for HnswFile {
     }
 
     fn finish(self: Box<Self>, finish: &Finish<'_>) -> Result<Finished, Failure> {
-        let Self { file, ids, job, params, builder, codes, storage, source, wide, library } = *self;
+        let Self { file, ids, mut job, params, builder, codes, storage, source, wide, library, earlier } =
+            *self;
         let (ids, texts) = match ids {
             Ids::Positions => (None, None),
             Ids::Numbers(ids) => (Some(ids.into_ids()), None),
             Ids::Texts(ids) => (None, Some(ids.finish()?)),
         };
-        if let Some(ids) = &ids {
-            refuse_duplicates(ids, &job.input)?;
-            if let Some(library) = library {
-                library.check_ids(ids)?;
+        let ids = match &earlier {
+            Some(earlier) => {
+                job.matrix = None;
+                earlier.write_vectors(finish.cancel, |bytes, offset| match &wide {
+                    None => file.write_all_at(bytes, VECTORS_OFFSET + offset),
+                    Some(wide) => write_wide(wide, bytes, offset, &file),
+                })?;
+                earlier.ids_checked(ids, &job.input)?
             }
+            None => ids,
+        };
+        if let (Some(ids), None) = (&ids, &earlier) {
+            refuse_duplicates(ids, &job.input)?;
         }
-        let rows = usize::try_from(finish.rows)
+        if let (Some(ids), Some(library)) = (&ids, library) {
+            library.check_ids(ids)?;
+        }
+        let known = earlier.as_ref().map(|earlier| earlier.known()).unwrap_or_default();
+        let earlier_rows = earlier.as_ref().map_or(0, |earlier| earlier.rows());
+        let rows = usize::try_from(earlier_rows.saturating_add(finish.rows))
             .map_err(|_| Failure::failed("there are more rows than memory has addresses"))?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(finish.threads)
             .build()
             .map_err(|e| Failure::failed(format!("cannot start {} threads: {e}", finish.threads)))?;
-        if let Some(texts) = &texts {
-            pool.install(|| refuse_same_texts(texts, &job.input))?;
+        let appended = earlier.as_ref().filter(|earlier| earlier.have_texts());
+        let appended = appended.map(|earlier| AppendedTexts { earlier, of_stream: texts.as_ref() });
+        let all_texts = match (&appended, &texts) {
+            (Some(appended), _) => Some(appended as &dyn TextIdSource),
+            (None, texts) => texts.as_ref().map(|texts| texts as &dyn TextIdSource),
+        };
+        match (&appended, &texts) {
+            (Some(appended), _) => pool.install(|| appended.refuse_duplicates(&job.input))?,
+            (None, Some(texts)) => pool.install(|| refuse_same_texts(texts, &job.input))?,
+            (None, None) => {}
         }
         let watch = Watch { progress: finish.progress, cancel: finish.cancel };
         let build = |matrix: index::Matrix<'_>, early: &[u8]| {
@@ -376,7 +509,7 @@ impl PositionalWriter for HnswFile {
                     Ok(Some(VectorChecksums::of(matrix)))
                 },
                 || {
-                    pool.install(|| index::build(matrix, &params, builder, &watch))
+                    pool.install(|| index::build_from(matrix, &params, builder, &known, &watch))
                         .map_err(|e| build_failure(&e, &job.input, finish.cancel))
                 },
             )?;
@@ -398,7 +531,7 @@ impl PositionalWriter for HnswFile {
                 },
                 vector_checksums: vector_checksums.as_ref(),
                 ids: ids.as_deref(),
-                text_ids: texts.as_ref().map(|texts| texts as &dyn TextIdSource),
+                text_ids: all_texts,
                 recipe: &job.recipe,
             };
             let mut out = Stoppable { file: file.file(), cancel: finish.cancel };
@@ -439,6 +572,12 @@ impl PositionalWriter for HnswFile {
         output.details.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
         Ok(Finished { files: vec![file], outputs: vec![output] })
     }
+}
+
+/// Puts vectors where they wait to be narrowed.
+fn write_wide(wide: &File, bytes: &[u8], offset: u64, file: &AtomicFile) -> Result<(), Failure> {
+    let failed = |e| Failure::io("write vectors to a temporary file beside it", file.target(), &e);
+    write_all_at(wide, bytes, offset).map_err(failed)
 }
 
 /// The index that is in a file, for another library, in a new file for the same output.

@@ -62,6 +62,7 @@ struct Kept {
 #[derive(Debug, Default)]
 pub(super) struct ChooseScratch {
     kept: Vec<Kept>,
+    kept_new: Vec<Kept>,
     offers: Vec<Offer>,
     chosen: Vec<Candidate>,
 }
@@ -165,6 +166,51 @@ impl<'a> Chooser<'a> {
         self.choose_offers(base, row, most, scratch)
     }
 
+    /// The neighbours of a row that has some and may choose further ones: at most `most`, nearest first. Both lists come
+    /// nearest first. An old neighbour is given up for new ones only: beside each other the old ones were good before.
+    pub(super) fn update<'s>(
+        &self,
+        base: u32,
+        old: &[Near],
+        new: &[Near],
+        row: impl Fn(u32) -> u32,
+        most: usize,
+        scratch: &'s mut ChooseScratch,
+    ) -> &'s [Candidate] {
+        let ChooseScratch { kept, kept_new, chosen, .. } = scratch;
+        kept.clear();
+        kept_new.clear();
+        let (mut old, mut new) = (old.iter().copied().peekable(), new.iter().copied().peekable());
+        while kept.len() < most {
+            let is_old = match (old.peek(), new.peek()) {
+                (Some(old), Some(new)) => old <= new,
+                (Some(_), None) => true,
+                (None, Some(_)) => false,
+                (None, None) => break,
+            };
+            let Some(near) = (if is_old { old.next() } else { new.next() }) else { break };
+            let of = row(near.position());
+            if kept.iter().any(|kept| kept.position == near.position()) {
+                continue;
+            }
+            let others = if is_old { &*kept_new } else { &*kept };
+            let mut offer = Offer::from(near);
+            if !self.is_occluded(base, of, &mut offer, others, ALPHA) {
+                prefetch(self.input.rows.matrix.row(of));
+                let one = Kept { position: offer.position, row: of, exact: offer.exact };
+                kept.push(one);
+                if !is_old {
+                    kept_new.push(one);
+                }
+            }
+        }
+        self.measure(base, kept);
+        chosen.clear();
+        chosen.extend(kept.iter().map(|kept| Candidate::new(kept.exact.unwrap_or_default(), kept.position)));
+        chosen.sort_unstable();
+        chosen
+    }
+
     /// The neighbours of a row and, in the place of the farthest if there are more than `most_of_all`, at most `most` far
     /// candidates to which none of them is nearer than the base: a walk towards one of those that meets no nearer neighbour
     /// then meets itself. The far candidates come nearest first.
@@ -209,7 +255,7 @@ impl<'a> Chooser<'a> {
         most: usize,
         scratch: &'s mut ChooseScratch,
     ) -> &'s [Candidate] {
-        let ChooseScratch { kept, offers, chosen } = scratch;
+        let ChooseScratch { kept, offers, chosen, .. } = scratch;
         kept.clear();
         for offer in offers.iter().take(AHEAD) {
             prefetch(self.codes.row(row(offer.position)));

@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use super::Effort;
 use super::carve::Carver;
 use super::choose::{ChooseScratch, Chooser};
 use super::leaf::{BLOCK_ROWS, Leaf, LeafComparer};
 use super::link::{Lists, Portion, link};
 use super::long::{FarRows, FarScratch};
+use super::nearest::Near;
 use super::reservoir::Reservoirs;
+use super::{Effort, Seeds};
 use crate::build::{BuildInput, Monitor, Phase, Stopped};
 use crate::codes::{Codes, CodesView};
 use crate::graph::{Layer, NONE, positions};
@@ -67,6 +68,29 @@ impl<'a> LevelBuilder<'a> {
     pub(super) fn no_candidates(&self) -> Candidates {
         let reservoirs = Reservoirs::new(self.positions(), self.effort.reservoir);
         Candidates { reservoirs, rounds: 0, order: Vec::new() }
+    }
+
+    /// Offers to every row of level 0 the rows that are known to be near.
+    #[expect(clippy::cast_possible_truncation, reason = "rows are fewer than 2^31")]
+    pub(super) fn seed(&self, candidates: &Candidates, seeds: &Seeds<'_>) {
+        let (members, codes) = (self.members(), self.codes.view());
+        let position_of = |row: u32| members.binary_search(&row).ok().map(|at| at as u32);
+        self.all_positions().par_iter().for_each_init(
+            Default::default,
+            |(near, offered, sorting): &mut (Vec<u32>, Vec<Near>, Vec<Near>), &position| {
+                let row = members[position as usize];
+                near.clear();
+                seeds(row, near);
+                offered.clear();
+                for four in near.chunks(4) {
+                    let rows = std::array::from_fn(|i| *four.get(i).unwrap_or(&four[0]));
+                    for (distance, &other) in codes.distances_of(row, rows).into_iter().zip(four) {
+                        offered.extend(position_of(other).map(|at| Near::new(distance, at)));
+                    }
+                }
+                candidates.reservoirs.offer(position, offered, sorting);
+            },
+        );
     }
 
     /// Carves the rows once more, with other leaders, and compares those of each leaf.

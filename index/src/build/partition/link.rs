@@ -55,13 +55,13 @@ impl Lists {
         Self { candidates, starts }
     }
 
-    fn get(&self, position: usize) -> &[Candidate] {
+    pub(super) fn get(&self, position: usize) -> &[Candidate] {
         &self.candidates[self.starts[position]..self.starts[position + 1]]
     }
 
     /// All links in the other direction, those to each position in the order of the positions that they came from.
     #[expect(clippy::cast_possible_truncation, reason = "positions are fewer than 2^31")]
-    fn reversed(&self) -> Self {
+    pub(super) fn reversed(&self) -> Self {
         let positions = self.starts.len() - 1;
         let mut lens = vec![0; positions];
         for candidate in &self.candidates {

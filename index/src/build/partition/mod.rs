@@ -8,6 +8,7 @@ mod carve;
 mod choose;
 mod columns;
 mod groups;
+mod join;
 mod leaf;
 mod level;
 mod link;
@@ -19,14 +20,16 @@ mod reduce;
 mod reservoir;
 mod subspace;
 
+pub use self::join::KnownGraph;
+pub(super) use self::join::join;
 use self::leaf::LeafComparer;
 use self::level::{Candidates, LevelBuilder};
 pub use self::measure::LeafBench;
 use self::pilot::Pilot;
 use super::{BuildInput, GraphBuilder, MemoryPart, Monitor, Outcome, Stopped, entry_point, fidelity};
 use crate::Params;
-use crate::codes::{CodeTable, Codes, stride_bytes};
-use crate::graph::Graph;
+use crate::codes::{CodeTable, Codes, CodesView, stride_bytes};
+use crate::graph::{Graph, Layer};
 
 /// Levels of up to so many rows are compared row by row: that costs no more than carving.
 const SMALL_ROWS: usize = 8192;
@@ -61,6 +64,9 @@ const SCRATCH_BYTES: u64 = 256 << 10;
 /// that is so is measured on a sample; where it is not, sets of up to 65,536 rows are compared row by row.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PartitionBuilder;
+
+/// Puts rows that are near a row of level 0 into a list.
+type Seeds<'a> = dyn Fn(u32, &mut Vec<u32>) + Sync + 'a;
 
 /// What `M` and `ef_construction` become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +108,17 @@ impl PartitionBuilder {
         monitor: &dyn Monitor,
         must_be_good: bool,
     ) -> Result<Option<Outcome>, Stopped> {
+        self.attempt_from(input, monitor, must_be_good, None)
+    }
+
+    /// The same with what is known of the neighbours of some rows: then fewer rounds may do.
+    fn attempt_from(
+        &self,
+        input: &BuildInput<'_>,
+        monitor: &dyn Monitor,
+        must_be_good: bool,
+        seeds: Option<&Seeds<'_>>,
+    ) -> Result<Option<Outcome>, Stopped> {
         let effort = Effort::new(&input.params);
         let mut codes = Codes::new(&input.rows, &input.params, input.distance.products());
         codes.are_faithful = fidelity::are_faithful(input, &codes);
@@ -111,36 +128,15 @@ impl PartitionBuilder {
         let reduced = reduce::reduced(input, codes.view());
         let carving = reduced.as_ref().map_or(codes.view(), CodeTable::view);
         let level = |level| LevelBuilder::new(input, &codes, carving, effort, level, monitor);
-        let (candidates, sampled_permille) = find_candidates(&level(0), input, monitor)?;
+        let (candidates, sampled_permille) = find_candidates(&level(0), input, seeds, monitor)?;
         if must_be_good && sampled_permille < GOOD_PERMILLE {
             return Ok(None);
         }
         let rounds = candidates.rounds;
         let mut layers = vec![level(0).layer(candidates)?];
-        for upper in (1..input.members.len()).map(level) {
-            let mut candidates = upper.no_candidates();
-            if rounds == 0 || upper.positions() <= SMALL_ROWS {
-                upper.compare_all(&mut candidates)?;
-            }
-            while candidates.rounds < rounds + MORE_ROUNDS_ABOVE && upper.positions() > SMALL_ROWS {
-                upper.add_round(&mut candidates)?;
-            }
-            layers.push(upper.layer(candidates)?);
-        }
-        let mut graph = Graph { layers, entry_point: entry_point(input) };
-        let mut has_long_links = false;
-        let found = long::found_permille(&graph, input);
-        if found < FOUND_PERMILLE {
-            let without = graph.clone();
-            for (at, layer) in graph.layers.iter_mut().enumerate() {
-                level(at).add_long_links(layer)?;
-            }
-            // Rows without structure are not found for other reasons, and long links are no help.
-            has_long_links = (long::found_permille(&graph, input).saturating_sub(found)) * 3 >= 1000 - found;
-            if !has_long_links {
-                graph = without;
-            }
-        }
+        layers.extend(upper_layers(input, &codes, carving, effort, rounds, monitor)?);
+        let graph = Graph { layers, entry_point: entry_point(input) };
+        let (graph, has_long_links) = with_long_links(graph, input, &codes, carving, effort, monitor)?;
         let effective_parameters = vec![
             ("fanout", effort.fanout as u64),
             ("leaf_k", effort.leaf_k as u64),
@@ -154,14 +150,64 @@ impl PartitionBuilder {
     }
 }
 
+/// The levels above 0, level 1 first; `rounds` are those of level 0.
+fn upper_layers(
+    input: &BuildInput<'_>,
+    codes: &Codes,
+    carving: CodesView<'_>,
+    effort: Effort,
+    rounds: u64,
+    monitor: &dyn Monitor,
+) -> Result<Vec<Layer>, Stopped> {
+    let mut layers = Vec::new();
+    for level in 1..input.members.len() {
+        let level = LevelBuilder::new(input, codes, carving, effort, level, monitor);
+        let mut candidates = level.no_candidates();
+        if rounds == 0 || level.positions() <= SMALL_ROWS {
+            level.compare_all(&mut candidates)?;
+        }
+        while candidates.rounds < rounds + MORE_ROUNDS_ABOVE && level.positions() > SMALL_ROWS {
+            level.add_round(&mut candidates)?;
+        }
+        layers.push(level.layer(candidates)?);
+    }
+    Ok(layers)
+}
+
+/// The graph with long links on all levels where a sample of its rows is not found, if they help, and whether it has any.
+fn with_long_links(
+    mut graph: Graph,
+    input: &BuildInput<'_>,
+    codes: &Codes,
+    carving: CodesView<'_>,
+    effort: Effort,
+    monitor: &dyn Monitor,
+) -> Result<(Graph, bool), Stopped> {
+    let found = long::found_permille(&graph, input);
+    if found >= FOUND_PERMILLE {
+        return Ok((graph, false));
+    }
+    let without = graph.clone();
+    for (at, layer) in graph.layers.iter_mut().enumerate() {
+        LevelBuilder::new(input, codes, carving, effort, at, monitor).add_long_links(layer)?;
+    }
+    // Rows without structure are not found for other reasons, and long links are no help.
+    let do_help = (long::found_permille(&graph, input).saturating_sub(found)) * 3 >= 1000 - found;
+    Ok(if do_help { (graph, true) } else { (without, false) })
+}
+
 /// The candidates of level 0, and how many thousandths of the true neighbours of a sample are among them.
 fn find_candidates(
     level: &LevelBuilder<'_>,
     input: &BuildInput<'_>,
+    seeds: Option<&Seeds<'_>>,
     monitor: &dyn Monitor,
 ) -> Result<(Candidates, u64), Stopped> {
     let pilot = Pilot::new(input, monitor);
     let mut candidates = level.no_candidates();
+    if let Some(seeds) = seeds {
+        level.seed(&candidates, seeds);
+    }
     if level.positions() <= SMALL_ROWS {
         level.compare_all(&mut candidates)?;
         let found = pilot.found_permille(&candidates.reservoirs);
