@@ -317,9 +317,7 @@ fn other_metric(path: &Path, found: &str, first: &Path, expected: &str) -> Failu
 /// What it means that an index cannot be opened.
 fn open_failure(path: &Path, error: &OpenError) -> Failure {
     let (code, help) = match error {
-        OpenError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            (Code::NoFile, "check its name")
-        }
+        OpenError::Io(error) if error.kind() == io::ErrorKind::NotFound => (Code::NoFile, "check its name"),
         OpenError::Io(_) => (Code::Io, "name an index file, and check who may read it"),
         OpenError::NotAnIndex => {
             (Code::Malformed, "name an index; `sochdb-bulk build-index` makes one of a file of vectors")
