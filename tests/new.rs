@@ -72,7 +72,7 @@ fn unknown_steps_are_refused() {
         ("npy/normalise/hnsw", "did you mean `normalize`?"),
         ("npy/hnws", "no sink is called `hnws`: last comes a sink\n  help: did you mean `hnsw`?"),
         ("npy//hnsw", "no stage is called ``"),
-        ("hnsw/npy", "no source is called `hnsw`"),
+        ("null/npy", "no source is called `null`"),
     ] {
         let output = dir.run(&format!("new {steps}"));
         assert_eq!((output.code, output.stdout.len()), (Some(2), 0), "{steps}: {}", output.stderr);

@@ -20,7 +20,7 @@ fn options() {
         ("-t 1025", "expected up to 1024"),
         ("-t=-1", "expected a number"),
         ("--seed=-1", "--seed"),
-        ("--format nonsense", "known formats: arrow, arrow_stream, bvecs, csv, exec, f16bin, fbin"),
+        ("--format nonsense", "known formats: arrow, arrow_stream, bvecs, csv, exec, f16bin, faiss, fbin"),
         ("--vector-column emb", "unknown option `vector_column`"),
         ("--id-column id", "unknown option `id_column`"),
         ("--metric nonsense", "expected a metric (l2, cosine or ip), found `nonsense`"),
