@@ -85,6 +85,7 @@ fn readers_and_index_know_neither_each_other_nor_the_program() {
 fn only_the_index_sink_and_the_commands_on_indexes_use_the_engine() {
     let allowed = [
         "sochdb-bulk/sinks/hnsw.rs",
+        "sochdb-bulk/sinks/hnsw/append.rs",
         "sochdb-bulk/cli/query.rs",
         "sochdb-bulk/cli/queries.rs",
         "sochdb-bulk/cli/exact/mod.rs",
