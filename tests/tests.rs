@@ -21,6 +21,7 @@ mod language;
 mod layering;
 #[cfg(target_os = "linux")]
 mod memory;
+mod merge;
 mod mistakes;
 mod new;
 mod odd_input;

@@ -509,8 +509,15 @@ impl PositionalWriter for HnswFile {
                     Ok(Some(VectorChecksums::of(matrix)))
                 },
                 || {
-                    pool.install(|| index::build_from(matrix, &params, builder, &known, &watch))
-                        .map_err(|e| build_failure(&e, &job.input, finish.cancel))
+                    pool.install(|| index::build_from(matrix, &params, builder, &known, &watch)).map_err(
+                        |mut e| {
+                            // Rows of an index were accepted before; messages count those of the stream.
+                            if let BuildError::Row(invalid) = &mut e {
+                                invalid.row = invalid.row.saturating_sub(earlier_rows);
+                            }
+                            build_failure(&e, &job.input, finish.cancel)
+                        },
+                    )
                 },
             )?;
             let build_secs = start.elapsed().as_secs_f64();
