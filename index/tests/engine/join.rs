@@ -18,6 +18,7 @@ fn saved(built: &Built, matrix: Matrix<'_>, dir: &std::path::Path, name: &str) -
         vectors: index::file::Vectors::Elsewhere(matrix),
         vector_checksums: None,
         ids: None,
+        text_ids: None,
         recipe: "",
     };
     let path = dir.join(name);
