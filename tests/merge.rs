@@ -30,7 +30,7 @@ fn all_rows_are_found_by_their_ids() {
     dir.ok("build-index --append a.hnsw -i b.npy -o d.hnsw --quiet");
     for index in ["c.hnsw", "d.hnsw"] {
         dir.ok(&format!("check {index} --deep"));
-        let hits = dir.hits(&format!("query --index {index} --query all.npy --k 1 --ef 100"));
+        let hits = dir.hits(&format!("--index {index} --query all.npy --k 1 --ef 100"));
         for (row, hits) in hits.iter().enumerate() {
             assert_eq!(hits[0], (row as u64, 0.0), "{index}");
         }
@@ -57,7 +57,7 @@ fn ids_are_kept_and_come_once() {
     dir.ok("build-index -i b.npy -o b.hnsw --ids b.u64");
     dir.ok("build-index -i b.npy -o same.hnsw --ids same.u64");
     dir.ok("merge a.hnsw b.hnsw -o ab.hnsw --quiet");
-    let hits = dir.hits("query --index ab.hnsw --query b.npy --k 1");
+    let hits = dir.hits("--index ab.hnsw --query b.npy --k 1");
     assert_eq!(hits.iter().map(|hits| hits[0].0).collect::<Vec<_>>(), (1000..1020).collect::<Vec<_>>());
     let twice = refused(&dir, "merge a.hnsw same.hnsw -o c.hnsw");
     assert!(twice.contains("found id 30 at row 30 of a.hnsw and row 0 of same.hnsw"), "{twice}");
@@ -88,4 +88,44 @@ fn indexes_that_do_not_agree_are_named() {
         let message = refused(&dir, words);
         assert!(parts.iter().all(|part| message.contains(part)), "{words}: {message}");
     }
+}
+
+#[test]
+fn texts_and_narrow_vectors_go_along() {
+    let dir = Dir::new();
+    let mut all = rows(&dir, "a.npy", 1, 300);
+    all.extend(rows(&dir, "b.npy", 2, 40));
+    dir.write("all.npy", npy_f32(DIM, &all));
+    let names = |of: &str, count: usize| (0..count).map(|row| format!("{of} {row}\n")).collect::<String>();
+    dir.write("a.txt", names("a", 300));
+    dir.write("b.txt", names("b", 40));
+    dir.write("all.txt", names("a", 300) + &names("b", 40));
+    dir.ok("build-index -i a.npy -o a.hnsw --metric l2 --ids a.txt");
+    dir.ok("build-index -i b.npy -o b.hnsw --metric l2 --ids b.txt");
+    dir.ok("build-index -i all.npy -o fresh.hnsw --metric l2 --ids all.txt");
+    dir.ok("merge a.hnsw b.hnsw -o merged.hnsw --quiet");
+    dir.ok("build-index --append a.hnsw -i b.npy --ids b.txt -o appended.hnsw --quiet");
+    let hits = |index: &str| dir.ok(&format!("query -f json -i {index} -q all.npy --k 1 --ef 340")).stdout;
+    assert!(hits("fresh.hnsw") == hits("merged.hnsw") && hits("fresh.hnsw") == hits("appended.hnsw"));
+    dir.ok("check merged.hnsw --deep");
+    let twice = refused(&dir, "merge a.hnsw a.hnsw -o c.hnsw");
+    assert!(twice.contains("found id \"a 0\" at row 0 of a.hnsw"), "{twice}");
+    let kinds = refused(&dir, "build-index --append a.hnsw -i b.npy -o c.hnsw");
+    assert!(kinds.contains("have none"), "{kinds}");
+    dir.write("b.u64", ids_bytes(&(1000..1040).collect::<Vec<_>>()));
+    let kinds = refused(&dir, "build-index --append a.hnsw -i b.npy --ids b.u64 -o c.hnsw");
+    assert!(kinds.contains("expected ids that are texts"), "{kinds}");
+
+    for storage in ["f16", "i8"] {
+        dir.ok(&format!("build-index -i a.npy -o n.hnsw --metric l2 --storage {storage}"));
+        dir.ok(&format!("build-index --append n.hnsw -i b.npy -o c.hnsw --quiet --storage {storage}"));
+        dir.ok("check c.hnsw --deep");
+        let found = dir.hits("-i c.hnsw -q all.npy --k 1 --ef 340");
+        assert!(found.iter().zip(0..).all(|(hits, row)| hits[0].0 == row), "{storage}");
+        std::fs::remove_file(dir.path("c.hnsw")).unwrap();
+    }
+    let source = refused(&dir, "build-index --append a.hnsw -i b.npy --ids b.txt -o c.hnsw --no-vectors");
+    assert!(source.contains("are in no file of vectors"), "{source}");
+    dir.ok("build-index --append a.hnsw -i b.npy --ids b.txt -o c.hnsw --quiet --storage f16");
+    dir.ok("check c.hnsw --deep");
 }

@@ -56,8 +56,8 @@ fn versions_and_help_are_results() {
         "--threads <N>",
         "--quiet",
         "--verbose",
-        "[default: 16]",
-        "[default: 100]",
+        "[default: 16,",
+        "[default: 100,",
         "[default: 1000]",
     ] {
         assert!(help.text().contains(shown), "{shown} in {}", help.text());

@@ -192,8 +192,9 @@ impl Sample {
         // The first piece begins where a value of any type does.
         let (_, values) = self.0.first()?;
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        // Halves of f64 that are all zero: they were f32 once.
-        if values.chunks_exact(2).all(|pair| pair[0] == 0.0) && values.iter().any(|&value| value != 0.0) {
+        // Of f64 that were f32 once the last 29 bits are zero.
+        let was_f32 = |pair: &[f32]| pair[0].to_bits() & ((1 << 29) - 1) == 0;
+        if values.chunks_exact(2).all(was_f32) && values.iter().any(|&value| value != 0.0) {
             let wide = OTHER_TYPES.iter().find(|other| other.descr == "<f8");
             return wide.filter(|wide| is_of_one_scale((wide.values)(&bytes).into_iter()));
         }

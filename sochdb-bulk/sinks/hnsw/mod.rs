@@ -46,11 +46,14 @@ pub struct Hnsw {
     /// What "near" means: l2, cosine or ip. That of the source where it is not given, and cosine where that has none.
     metric: Option<Metric>,
     /// M: the most neighbours of a row on each level above 0; on level 0 twice as many. 2 to 1024, and 16 if it is not given.
+    #[schemars(extend("default" = 16))]
     m: Option<usize>,
     /// How many candidates are considered for the neighbours of a row. Higher is a better graph, later. 1 to 1,000,000, and
     /// 100 if it is not given.
+    #[schemars(extend("default" = 100))]
     ef_construction: Option<usize>,
     /// The seed of levels and order. The same input, options and seed give the same file. 42 if it is not given.
+    #[schemars(extend("default" = 42))]
     seed: Option<u64>,
     /// How neighbours are found: partition compares rows in overlapping groups of near ones, insert searches the graph
     /// for every row, auto takes partition unless a sample shows that it would miss too many neighbours.
