@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use memmap2::Mmap;
 use rayon::prelude::*;
@@ -175,12 +175,15 @@ pub(super) struct Blocks {
     checksums: Range<usize>,
     /// One bit a block: it was compared with its checksum.
     checked: Vec<AtomicU64>,
+    /// Blocks that were not: searches that have come everywhere ask no more.
+    unchecked: AtomicUsize,
 }
 
 impl Blocks {
     fn new(kind: SectionKind, bytes: Range<usize>, checksums: Range<usize>) -> Self {
-        let words = bytes.len().div_ceil(BLOCK_BYTES).div_ceil(64);
-        Self { kind, bytes, checksums, checked: (0..words).map(|_| AtomicU64::new(0)).collect() }
+        let blocks = bytes.len().div_ceil(BLOCK_BYTES);
+        let checked = (0..blocks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        Self { kind, bytes, checksums, checked, unchecked: AtomicUsize::new(blocks) }
     }
 
     fn get<'m>(&self, map: &'m [u8]) -> &'m [u8] {
@@ -190,12 +193,21 @@ impl Blocks {
     /// Compares the blocks that hold the bytes `range` of the section with their checksums, unless that was done.
     #[inline]
     fn check(&self, maps: Maps<'_>, range: Range<usize>) -> Result<(), Corrupt> {
+        // Relaxed: numbers and bits guard no other memory, and a block that two threads check is checked twice.
+        if self.unchecked.load(Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        self.check_each(maps, range)
+    }
+
+    fn check_each(&self, maps: Maps<'_>, range: Range<usize>) -> Result<(), Corrupt> {
         for block in range.start / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES) {
             let (word, bit) = (&self.checked[block / 64], 1 << (block % 64));
-            // Relaxed: the bit guards no other memory, and a block that two threads check is checked twice.
             if word.load(Ordering::Relaxed) & bit == 0 {
                 self.check_block(maps, block)?;
-                word.fetch_or(bit, Ordering::Relaxed);
+                if word.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+                    self.unchecked.fetch_sub(1, Ordering::Relaxed);
+                }
             }
         }
         Ok(())
