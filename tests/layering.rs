@@ -97,6 +97,8 @@ fn only_the_index_sink_and_the_commands_on_indexes_use_the_engine() {
         "sochdb-bulk/sinks/foreign.rs",
         "sochdb-bulk/sinks/hnsw/append.rs",
         "sochdb-bulk/sinks/hnsw/mod.rs",
+        "sochdb-bulk/sinks/hnsw/options.rs",
+        "sochdb-bulk/sinks/hnsw/refusals.rs",
         "sochdb-bulk/sinks/hnsw/source.rs",
         "sochdb-bulk/sinks/hnsw/text_ids.rs",
         "sochdb-bulk/cli/query/mod.rs",

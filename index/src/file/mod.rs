@@ -1,5 +1,6 @@
 //! The index file, version 1: mapped, checksummed, self-describing. docs/FORMAT.md describes it byte by byte.
 
+mod blocks;
 mod header;
 mod open;
 mod source;

@@ -5,19 +5,19 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use memmap2::Mmap;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::blocks::{Blocks, Maps};
 use super::header::{
     FOOTER_BYTES, HEADER_BYTES, Header, MAGIC, MAJOR, MINOR, SectionInfo, SectionKind, check_checksum,
     encode_footer, required_features, version,
 };
 use super::source::Source;
 use super::validate::validate;
-use super::{BLOCK_BYTES, Corrupt, corrupt};
+use super::{Corrupt, corrupt};
 use crate::Storage;
 use crate::check::BlockCheck;
 use crate::codes::stride_bytes;
@@ -155,96 +155,6 @@ fn check_section(header: &Header, kind: SectionKind, bytes: &[u8]) -> Result<(),
     }
     let (expected, found) = (format!("checksum {:016x}", section.checksum), format!("{computed:016x}"));
     Err(corrupt(kind.name(), section.offset_bytes, expected, found))
-}
-
-/// What blocks and their checksums are in.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Maps<'m> {
-    pub(super) blocks: &'m [u8],
-    pub(super) index: &'m [u8],
-    /// The file of the blocks, where that is another.
-    pub(super) source: Option<&'m Path>,
-}
-
-/// A section that is checked block by block, each when it is first used.
-#[derive(Debug)]
-pub(super) struct Blocks {
-    kind: SectionKind,
-    /// In the index file, unless the map of another goes with it.
-    bytes: Range<usize>,
-    checksums: Range<usize>,
-    /// One bit a block: it was compared with its checksum.
-    checked: Vec<AtomicU64>,
-    /// Blocks that were not: searches that have come everywhere ask no more.
-    unchecked: AtomicUsize,
-}
-
-impl Blocks {
-    fn new(kind: SectionKind, bytes: Range<usize>, checksums: Range<usize>) -> Self {
-        let blocks = bytes.len().div_ceil(BLOCK_BYTES);
-        let checked = (0..blocks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        Self { kind, bytes, checksums, checked, unchecked: AtomicUsize::new(blocks) }
-    }
-
-    fn get<'m>(&self, map: &'m [u8]) -> &'m [u8] {
-        &map[self.bytes.clone()]
-    }
-
-    /// Compares the blocks that hold the bytes `range` of the section with their checksums, unless that was done.
-    #[inline]
-    fn check(&self, maps: Maps<'_>, range: Range<usize>) -> Result<(), Corrupt> {
-        // Relaxed: numbers and bits guard no other memory, and a block that two threads check is checked twice.
-        if self.unchecked.load(Ordering::Relaxed) == 0 {
-            return Ok(());
-        }
-        self.check_each(maps, range)
-    }
-
-    fn check_each(&self, maps: Maps<'_>, range: Range<usize>) -> Result<(), Corrupt> {
-        for block in range.start / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES) {
-            let (word, bit) = (&self.checked[block / 64], 1 << (block % 64));
-            if word.load(Ordering::Relaxed) & bit == 0 {
-                self.check_block(maps, block)?;
-                if word.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-                    self.unchecked.fetch_sub(1, Ordering::Relaxed);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Compares all blocks, also those that were compared before, in the current rayon pool.
-    fn check_all(&self, maps: Maps<'_>) -> BlockCheck {
-        let blocks = self.bytes.len().div_ceil(BLOCK_BYTES);
-        let mut damaged: Vec<(usize, Corrupt)> = (0..blocks)
-            .into_par_iter()
-            .filter_map(|block| Some((block, self.check_block(maps, block).err()?)))
-            .collect();
-        damaged.sort_by_key(|(block, _)| *block);
-        BlockCheck {
-            section: self.kind,
-            blocks: blocks as u64,
-            damaged_blocks: damaged.len() as u64,
-            first: damaged.into_iter().next().map(|(_, corrupt)| corrupt),
-        }
-    }
-
-    #[cold]
-    fn check_block(&self, maps: Maps<'_>, block: usize) -> Result<(), Corrupt> {
-        let checksums: &[u64] = bytemuck::cast_slice(&maps.index[self.checksums.clone()]);
-        let start = self.bytes.start + block * BLOCK_BYTES;
-        let end = (start + BLOCK_BYTES).min(self.bytes.end);
-        let (stored, computed) = (checksums[block], xxh3_64(&maps.blocks[start..end]));
-        if stored == computed {
-            return Ok(());
-        }
-        let (expected, found) = (format!("checksum {stored:016x}"), format!("{computed:016x}"));
-        let part = match maps.source {
-            Some(path) => format!("{} in {}, block {block}", self.kind.name(), path.display()),
-            None => format!("{}, block {block}", self.kind.name()),
-        };
-        Err(corrupt(part, start as u64, expected, found))
-    }
 }
 
 /// A mapped index file whose parts, vectors and codes excepted, have been checked.

@@ -1,11 +1,12 @@
 //! The index: the one sink that builds.
 
 pub(super) mod append;
+mod options;
+mod refusals;
 mod source;
 mod text_ids;
 
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use std::time::Instant;
 use exchange::Library;
 use index::file::{Contents, VECTORS_OFFSET, VectorChecksums, Vectors};
 use index::{
-    AutoBuilder, BuildError, Built, GraphBuilder, InsertBuilder, InvalidRow, MappedMatrix, Monitor, Params,
+    AutoBuilder, BuildError, Built, GraphBuilder, InsertBuilder, MappedMatrix, Monitor, Params,
     PartitionBuilder, Phase, TextIdSource,
 };
 use readers::{Batch, Matrix, Metric};
@@ -22,6 +23,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::append::{AppendedTexts, Earlier};
+use self::options::{Builder, Codes, Storage};
+use self::refusals::{build_failure, refuse_duplicates, refuse_same_texts, too_large};
 use super::foreign::{IndexFormat, Stoppable, write_for};
 use super::rows::{IdCollector, size_bytes, write_values};
 use super::stream::refuse_zst;
@@ -31,7 +34,7 @@ use crate::output::progress::Progress;
 use crate::pipeline::{Cancel, IdSource, OutputReport, RecallCheck, StreamInfo};
 use crate::{Code, Failure};
 use source::SourceFile;
-use text_ids::{SpooledTextIds, TextIdSpool};
+use text_ids::TextIdSpool;
 
 /// Builds an HNSW index and writes it into one file.
 ///
@@ -89,71 +92,9 @@ pub struct Hnsw {
     earlier: Option<Arc<Earlier>>,
 }
 
-/// How vectors are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Storage {
-    #[default]
-    F32,
-    F16,
-    I8,
-    Source,
-}
-
-impl Storage {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-
-    fn of_index(self) -> index::Storage {
-        match self {
-            Self::F32 => index::Storage::F32,
-            Self::F16 => index::Storage::F16,
-            Self::I8 => index::Storage::I8,
-            Self::Source => index::Storage::Source,
-        }
-    }
-
-    /// Bytes of a value in the index.
-    fn value_bytes(self) -> u64 {
-        match self {
-            Self::F32 => 4,
-            Self::F16 => 2,
-            Self::I8 => 1,
-            Self::Source => 0,
-        }
-    }
-
-    /// Whether the vectors are written to their place as they come.
-    fn is_in_place(self) -> bool {
-        self == Self::F32
-    }
-}
-
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 fn is_zero(rows: &u64) -> bool {
     *rows == 0
-}
-
-/// Codes of vectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Codes {
-    #[default]
-    Auto,
-    I8,
-    None,
-}
-
-/// How neighbours are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Builder {
-    #[default]
-    Auto,
-    Partition,
-    Insert,
 }
 
 const DEFAULT_M: usize = 16;
@@ -654,74 +595,6 @@ fn details(
     put("storage", header.storage.name().into());
     put("codes", if built.has_codes() { "i8" } else { "none" }.into());
     details
-}
-
-fn build_failure(error: &BuildError, input: &StreamInfo, cancel: &Cancel) -> Failure {
-    match (error, cancel.check()) {
-        (BuildError::Cancelled, Err(stopped)) => stopped,
-        (BuildError::Row(invalid), _) => {
-            let (row, kept) = (input.first_row + invalid.row, of_kept(input));
-            let (source, reason) = (&input.source, &invalid.reason);
-            let message = match source.place(row).filter(|_| !input.drops_rows) {
-                Some((file, row)) => format!("{}: row {row}: {reason}", file.display()),
-                None => format!("{}: row {row}{kept}: {reason}", source.display()),
-            };
-            Failure::failed(message).with_help("scale the vectors down, or remove the row")
-        }
-        _ => Failure::failed(format!("{}: {error}", input.source.display())),
-    }
-}
-
-/// A row has a value that cannot be stored as it should.
-fn too_large(invalid: &InvalidRow, input: &StreamInfo) -> Failure {
-    let (source, row) = (&input.source, input.first_row + invalid.row);
-    let message = format!("{}: row {row}{}: {}", source.display(), of_kept(input), invalid.reason);
-    Failure::failed(message).with_help("store the vectors as i8 or f32, or scale them down")
-}
-
-/// Where rows were left out or reordered, the sink counts those that came.
-fn of_kept(input: &StreamInfo) -> &'static str {
-    match (input.is_reordered, input.drops_rows) {
-        (true, _) => " (counted in the order in which they came)",
-        (false, true) => " (counted without those that were left out)",
-        (false, false) => "",
-    }
-}
-
-/// Fails if two rows have one id: search could not tell them apart.
-fn refuse_duplicates(ids: &[u64], input: &StreamInfo) -> Result<(), Failure> {
-    let mut sorted = ids.to_vec();
-    sorted.sort_unstable();
-    let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) else {
-        return Ok(());
-    };
-    let mut rows = (input.first_row..).zip(ids).filter(|&(_, &id)| id == twice).map(|(row, _)| row);
-    let (first, second) = (rows.next().unwrap_or_default(), rows.next().unwrap_or_default());
-    Err(same_id(&twice.to_string(), first, second, input))
-}
-
-/// As [`refuse_duplicates`], of texts.
-fn refuse_same_texts(ids: &SpooledTextIds, input: &StreamInfo) -> Result<(), Failure> {
-    let io = |e: io::Error| Failure::failed(format!("{}: {e}", input.source.display()));
-    let Some((first, second)) = index::same_text_ids(ids).map_err(io)? else { return Ok(()) };
-    let id = format!("\"{}\"", ids.text_id(first).map_err(io)?.escape_debug());
-    Err(same_id(&id, input.first_row + first as u64, input.first_row + second as u64, input))
-}
-
-/// Two rows have one id.
-fn same_id(id: &str, first: u64, second: u64, input: &StreamInfo) -> Failure {
-    let place = |row| input.source.place(row).filter(|_| !input.drops_rows && input.ids_file.is_none());
-    let at = match (place(first), place(second)) {
-        (Some((one, first)), Some((other, second))) => {
-            format!("at row {first} of {} and row {second} of {}", one.display(), other.display())
-        }
-        _ => format!("at rows {first} and {second}{}", of_kept(input)),
-    };
-    let found = format!("found id {id} {at}");
-    let file = input.ids_file.as_ref().map_or(input.source.display(), |file| file.display());
-    Failure::failed(format!("{file}: expected another id for each row, {found}"))
-        .with_code(Code::SameId)
-        .with_help("remove one of the rows, or leave the ids away to number the rows")
 }
 
 /// Does `other` on a thread of its own beside `work`, which may tell it that it is not wanted any more. The first error
