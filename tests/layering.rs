@@ -96,6 +96,7 @@ fn only_the_index_sink_and_the_commands_on_indexes_use_the_engine() {
     let allowed = [
         "sochdb-bulk/sinks/foreign.rs",
         "sochdb-bulk/sinks/hnsw/append.rs",
+        "sochdb-bulk/sinks/hnsw/build.rs",
         "sochdb-bulk/sinks/hnsw/mod.rs",
         "sochdb-bulk/sinks/hnsw/options.rs",
         "sochdb-bulk/sinks/hnsw/refusals.rs",
