@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use index::{Index, Matrix};
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 /// An index file, opened and searched: as it is, and once more with right checksums, because no fuzzer finds those.
 /// `path` is written over.
@@ -68,7 +68,7 @@ pub fn seal(file: &mut [u8]) {
         |file: &[u8], kind: u8| (0..count).find(|&i| file[entry(i)] == kind).and_then(|i| range(file, i));
     for (kind, checksums) in IN_BLOCKS {
         if let (Some(section), Some(checksums)) = (find(file, kind), find(file, checksums)) {
-            let blocks: Vec<u64> = file[section].chunks(BLOCK).map(xxh3_64).collect();
+            let blocks: Vec<u64> = file[section].chunks(BLOCK).map(XxHash3_64::oneshot).collect();
             for (place, block) in checksums.step_by(8).zip(blocks) {
                 if place + 8 <= file.len() {
                     put(file, place, block);
@@ -84,17 +84,17 @@ pub fn seal(file: &mut [u8]) {
             None => range(file, i),
         };
         if let Some(covered) = covered {
-            let checksum = xxh3_64(&file[covered]);
+            let checksum = XxHash3_64::oneshot(&file[covered]);
             put(file, entry(i) + 24, checksum);
         }
     }
-    let header = xxh3_64(&file[..HEADER - 8]);
+    let header = XxHash3_64::oneshot(&file[..HEADER - 8]);
     put(file, HEADER - 8, header);
     let (footer, length) = (file.len() - FOOTER, file.len() as u64);
     file[footer..].fill(0);
     file.copy_within(..8, footer);
     put(file, footer + 8, header);
     put(file, footer + 16, length);
-    let checksum = xxh3_64(&file[footer..footer + 56]);
+    let checksum = XxHash3_64::oneshot(&file[footer..footer + 56]);
     put(file, footer + 56, checksum);
 }

@@ -5,7 +5,7 @@
 //! and search puts the copies beside it.
 
 use rayon::prelude::*;
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use crate::build::Monitor;
 use crate::vectors::Matrix;
@@ -36,7 +36,7 @@ impl Copies {
                 }
                 normal.clear();
                 normal.extend(vector.iter().map(|value| value + 0.0));
-                (xxh3_64(bytemuck::cast_slice(normal)), row as u32)
+                (XxHash3_64::oneshot(bytemuck::cast_slice(normal)), row as u32)
             })
             .collect();
         hashes.par_sort_unstable();

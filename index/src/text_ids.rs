@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use rayon::prelude::*;
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 /// Texts that are the ids of rows, wherever they are: what [`crate::file::Contents::text_ids`] takes. Implemented for slices of
 /// texts, and for what an index holds.
@@ -100,7 +100,7 @@ impl TextIdSource for TextIds<'_> {
 pub fn same_text_ids(ids: &dyn TextIdSource) -> io::Result<Option<(usize, usize)>> {
     let mut hashes: Vec<(u64, usize)> = vec![(0, 0); ids.rows()];
     hashes.par_iter_mut().with_min_len(1024).enumerate().try_for_each(|(row, hash)| {
-        *hash = (xxh3_64(ids.text_id(row)?.as_bytes()), row);
+        *hash = (XxHash3_64::oneshot(ids.text_id(row)?.as_bytes()), row);
         io::Result::Ok(())
     })?;
     hashes.par_sort_unstable();

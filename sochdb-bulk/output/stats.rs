@@ -93,12 +93,12 @@ pub(crate) fn write<R: Serialize>(
 /// The XXH3 of a file's bytes, of 128 bits in hexadecimal digits.
 pub(crate) fn digest(path: &Path) -> Result<String, Failure> {
     let read = || -> std::io::Result<u128> {
-        let (mut file, mut state) = (File::open(path)?, xxhash_rust::xxh3::Xxh3::new());
+        let (mut file, mut state) = (File::open(path)?, twox_hash::XxHash3_128::new());
         let mut buffer = vec![0; 1 << 16];
         loop {
             match file.read(&mut buffer)? {
-                0 => return Ok(state.digest128()),
-                read => state.update(&buffer[..read]),
+                0 => return Ok(state.finish_128()),
+                read => state.write(&buffer[..read]),
             }
         }
     };

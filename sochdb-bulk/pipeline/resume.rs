@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use readers::{Batch, Scan};
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_128;
 
 use super::direct;
 use super::flow::Flow;
@@ -37,10 +37,10 @@ pub(super) struct Resume {
 
 /// What decides the bytes of an output: never threads or the size of batches.
 pub(super) fn fingerprint(recipe: &str, scan: &Scan, inputs: &[PathBuf]) -> Result<String, Failure> {
-    let mut state = Xxh3::new();
+    let mut state = XxHash3_128::new();
     let mut put = |bytes: &[u8]| {
-        state.update(&(bytes.len() as u64).to_le_bytes());
-        state.update(bytes);
+        state.write(&(bytes.len() as u64).to_le_bytes());
+        state.write(bytes);
     };
     put(env!("CARGO_PKG_VERSION").as_bytes());
     put(recipe.as_bytes());
@@ -50,7 +50,7 @@ pub(super) fn fingerprint(recipe: &str, scan: &Scan, inputs: &[PathBuf]) -> Resu
         put(path.as_os_str().as_encoded_bytes());
         put(&identity(path).map_err(|e| Failure::io("look at", path, &e))?);
     }
-    Ok(format!("{:032x}", state.digest128()))
+    Ok(format!("{:032x}", state.finish_128()))
 }
 
 /// Length, time of the last change, and both ends of a file.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use readers::{Batch, BufferPool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_128;
+use twox_hash::XxHash3_128;
 
 use super::dropped::Tally;
 use super::{Action, Dropped, Map, NonFinite, Stage};
@@ -74,7 +74,7 @@ impl Map for Seen {
                 By::Bytes => hash_of(vector),
                 // Spread over the table by a multiplication, which gives each id a key of its own.
                 By::Id => match batch.ids().texts() {
-                    Some(ids) => xxh3_128(ids.value(row).as_bytes()),
+                    Some(ids) => XxHash3_128::oneshot(ids.value(row).as_bytes()),
                     None => u128::from(batch.ids().get(row).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
                 },
             };
@@ -105,9 +105,9 @@ pub(crate) fn hash_of(vector: &[f32]) -> u128 {
     const NEGATIVE_ZERO: u32 = 1 << 31;
     if vector.iter().any(|value| value.to_bits() == NEGATIVE_ZERO) {
         let plain: Vec<f32> = vector.iter().map(|&value| if value == 0.0 { 0.0 } else { value }).collect();
-        return xxh3_128(bytemuck::cast_slice(&plain));
+        return XxHash3_128::oneshot(bytemuck::cast_slice(&plain));
     }
-    xxh3_128(bytemuck::cast_slice(vector))
+    XxHash3_128::oneshot(bytemuck::cast_slice(vector))
 }
 
 /// The keys are hashes already.

@@ -8,6 +8,7 @@ mod repair;
 
 use std::cmp::Reverse;
 use std::fmt;
+use std::hash::Hasher;
 
 pub use auto::AutoBuilder;
 pub use insert::InsertBuilder;
@@ -414,13 +415,13 @@ impl Built {
 
     /// A digest of graph and copies, for tests that pin determinism.
     pub fn graph_digest(&self) -> u64 {
-        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        let mut hasher = twox_hash::XxHash3_64::new();
         for layer in &self.graph.layers {
-            hasher.update(bytemuck::cast_slice(layer.rows.as_deref().unwrap_or_default()));
-            hasher.update(bytemuck::cast_slice(&layer.neighbours));
+            hasher.write(bytemuck::cast_slice(layer.rows.as_deref().unwrap_or_default()));
+            hasher.write(bytemuck::cast_slice(&layer.neighbours));
         }
-        hasher.update(bytemuck::cast_slice(&self.copies.rows));
-        hasher.digest()
+        hasher.write(bytemuck::cast_slice(&self.copies.rows));
+        hasher.finish()
     }
 }
 

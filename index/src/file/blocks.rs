@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use super::header::SectionKind;
 use super::{BLOCK_BYTES, Corrupt, corrupt};
@@ -88,7 +88,7 @@ impl Blocks {
         let checksums: &[u64] = bytemuck::cast_slice(&maps.index[self.checksums.clone()]);
         let start = self.bytes.start + block * BLOCK_BYTES;
         let end = (start + BLOCK_BYTES).min(self.bytes.end);
-        let (stored, computed) = (checksums[block], xxh3_64(&maps.blocks[start..end]));
+        let (stored, computed) = (checksums[block], XxHash3_64::oneshot(&maps.blocks[start..end]));
         if stored == computed {
             return Ok(());
         }

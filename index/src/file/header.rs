@@ -1,6 +1,6 @@
 //! The header: 4 KiB that say what the file is and where its parts are.
 
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use super::{Corrupt, corrupt};
 use crate::codes::stride_bytes;
@@ -247,7 +247,7 @@ impl Header {
             put(start + 16, &section.length_bytes.to_le_bytes());
             put(start + 24, &section.checksum.to_le_bytes());
         }
-        let checksum = xxh3_64(&out[..at::CHECKSUM]);
+        let checksum = XxHash3_64::oneshot(&out[..at::CHECKSUM]);
         out[at::CHECKSUM..].copy_from_slice(&checksum.to_le_bytes());
         out
     }
@@ -446,7 +446,7 @@ impl Header {
 /// Puts an ef, or 0, into a header.
 pub(super) fn set_default_ef(bytes: &mut [u8; HEADER_BYTES], ef: u32) {
     bytes[at::DEFAULT_EF..at::DEFAULT_EF + 4].copy_from_slice(&ef.to_le_bytes());
-    let checksum = xxh3_64(&bytes[..at::CHECKSUM]);
+    let checksum = XxHash3_64::oneshot(&bytes[..at::CHECKSUM]);
     bytes[at::CHECKSUM..].copy_from_slice(&checksum.to_le_bytes());
 }
 
@@ -456,7 +456,7 @@ pub(super) fn encode_footer(header: &[u8; HEADER_BYTES], file_length_bytes: u64)
     out[..8].copy_from_slice(&MAGIC);
     out[8..16].copy_from_slice(&header[at::CHECKSUM..]);
     out[16..24].copy_from_slice(&file_length_bytes.to_le_bytes());
-    let checksum = xxh3_64(&out[..56]);
+    let checksum = XxHash3_64::oneshot(&out[..56]);
     out[56..].copy_from_slice(&checksum.to_le_bytes());
     out
 }
@@ -474,7 +474,7 @@ pub(super) fn required_features(bytes: &[u8; HEADER_BYTES]) -> u64 {
 
 /// Compares the header with its checksum.
 pub(super) fn check_checksum(bytes: &[u8; HEADER_BYTES]) -> Result<(), Corrupt> {
-    let (stored, computed) = (Fields(bytes).u64(at::CHECKSUM), xxh3_64(&bytes[..at::CHECKSUM]));
+    let (stored, computed) = (Fields(bytes).u64(at::CHECKSUM), XxHash3_64::oneshot(&bytes[..at::CHECKSUM]));
     if stored == computed {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use rayon::prelude::*;
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use super::blocks::{Blocks, Maps};
 use super::header::{
@@ -149,7 +149,7 @@ pub(super) fn header_of(file: &mut File) -> Result<Header, OpenError> {
 
 fn check_section(header: &Header, kind: SectionKind, bytes: &[u8]) -> Result<(), Corrupt> {
     let Some(section) = header.section(kind) else { return Ok(()) };
-    let computed = xxh3_64(bytes);
+    let computed = XxHash3_64::oneshot(bytes);
     if computed == section.checksum {
         return Ok(());
     }

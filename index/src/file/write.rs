@@ -1,10 +1,11 @@
 //! Writing an index file.
 
 use std::fs::File;
+use std::hash::Hasher;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use rayon::prelude::*;
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use super::header::{
     FOOTER_BYTES, HEADER_BYTES, Header, LevelInfo, SECTION_ALIGNMENT, SectionInfo, SectionKind,
@@ -69,7 +70,12 @@ pub struct VectorChecksums(Vec<u64>);
 impl VectorChecksums {
     /// Computes them on the current thread.
     pub fn of(matrix: Matrix<'_>) -> Self {
-        Self(bytemuck::cast_slice::<f32, u8>(matrix.values()).chunks(BLOCK_BYTES).map(xxh3_64).collect())
+        Self(
+            bytemuck::cast_slice::<f32, u8>(matrix.values())
+                .chunks(BLOCK_BYTES)
+                .map(XxHash3_64::oneshot)
+                .collect(),
+        )
     }
 }
 
@@ -131,7 +137,7 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
     };
     let vector_bytes = matrix.values().len() * storage.value_bytes();
     assert_eq!(checksums.len(), vector_bytes.div_ceil(BLOCK_BYTES), "the vectors' own checksums");
-    let checksum = xxh3_64(bytemuck::cast_slice(&checksums));
+    let checksum = XxHash3_64::oneshot(bytemuck::cast_slice(&checksums));
     match vectors {
         Vectors::Elsewhere(matrix) => {
             sections.seek_to(VECTORS_OFFSET)?;
@@ -186,7 +192,7 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
         let checksums = block_checksums(codes.bytes);
         let offset = sections.begin()?;
         sections.put(&[codes.bytes])?;
-        sections.record(SectionKind::Codes, offset, xxh3_64(bytemuck::cast_slice(&checksums)));
+        sections.record(SectionKind::Codes, offset, XxHash3_64::oneshot(bytemuck::cast_slice(&checksums)));
         sections.section(SectionKind::CodeChecksums, &[bytemuck::cast_slice(&checksums)])?;
     }
     if !recipe.is_empty() {
@@ -254,7 +260,7 @@ fn other_texts() -> io::Error {
 
 /// The checksum of each block.
 fn block_checksums(bytes: &[u8]) -> Vec<u64> {
-    bytes.par_chunks(BLOCK_BYTES).map(xxh3_64).collect()
+    bytes.par_chunks(BLOCK_BYTES).map(XxHash3_64::oneshot).collect()
 }
 
 /// Writes sections one behind the other, with zeros between.
@@ -311,7 +317,7 @@ impl<W: Write + Seek> SectionWriter<'_, W> {
         let dim = matrix.dim();
         let row_bytes = narrowing.row_bytes(dim);
         let (mut checksums, mut norms) = (Vec::new(), Vec::new());
-        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        let mut hasher = XxHash3_64::new();
         // What is still missing of the block that has begun.
         let mut missing = BLOCK_BYTES;
         let mut bytes = Vec::new();
@@ -332,11 +338,11 @@ impl<W: Write + Seek> SectionWriter<'_, W> {
             let mut rest = &bytes[..];
             while !rest.is_empty() {
                 let (now, later) = rest.split_at(missing.min(rest.len()));
-                hasher.update(now);
+                hasher.write(now);
                 missing -= now.len();
                 if missing == 0 {
-                    checksums.push(hasher.digest());
-                    hasher.reset();
+                    checksums.push(hasher.finish());
+                    hasher = XxHash3_64::new();
                     missing = BLOCK_BYTES;
                 }
                 rest = later;
@@ -344,7 +350,7 @@ impl<W: Write + Seek> SectionWriter<'_, W> {
             self.put(&[&bytes])?;
         }
         if missing < BLOCK_BYTES {
-            checksums.push(hasher.digest());
+            checksums.push(hasher.finish());
         }
         Ok((checksums, norms))
     }
@@ -352,13 +358,13 @@ impl<W: Write + Seek> SectionWriter<'_, W> {
     /// Where each text begins and where the last ends, then the texts: without holding more than a portion of either.
     fn text_ids(&mut self, ids: &dyn TextIdSource) -> io::Result<()> {
         let offset = self.begin()?;
-        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        let mut hasher = XxHash3_64::new();
         let mut portion = Vec::with_capacity(PORTION_BYTES + 8);
         let mut flush = |portion: &mut Vec<u8>, least: usize| {
             if portion.len() < least {
                 return Ok(());
             }
-            hasher.update(portion);
+            hasher.write(portion);
             let written = self.put(&[portion]);
             portion.clear();
             written
@@ -380,16 +386,16 @@ impl<W: Write + Seek> SectionWriter<'_, W> {
             return Err(other_texts());
         }
         flush(&mut portion, 1)?;
-        self.record(SectionKind::TextIds, offset, hasher.digest());
+        self.record(SectionKind::TextIds, offset, hasher.finish());
         Ok(())
     }
 
     fn section(&mut self, kind: SectionKind, parts: &[&[u8]]) -> io::Result<()> {
         let offset = self.begin()?;
-        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-        parts.iter().for_each(|part| hasher.update(part));
+        let mut hasher = XxHash3_64::new();
+        parts.iter().for_each(|part| hasher.write(part));
         self.put(parts)?;
-        self.record(kind, offset, hasher.digest());
+        self.record(kind, offset, hasher.finish());
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use crate::target::seal;
 
@@ -107,20 +107,20 @@ impl Raw {
         let Some(entry) = self.find(kind::CODES) else { return };
         let sums = self.find(kind::CODE_CHECKSUMS).and_then(|at| Some((at, range(self, at)?)));
         if let (Some(codes), Some((at, sums))) = (range(self, entry), sums) {
-            let blocks: Vec<u64> = self.0[codes].chunks(BLOCK).map(xxh3_64).collect();
+            let blocks: Vec<u64> = self.0[codes].chunks(BLOCK).map(XxHash3_64::oneshot).collect();
             for (place, block) in sums.clone().step_by(8).zip(blocks) {
                 if place + 8 <= self.0.len() {
                     self.put_u64(place, block);
                 }
             }
-            let checksum = xxh3_64(&self.0[sums]);
+            let checksum = XxHash3_64::oneshot(&self.0[sums]);
             self.put_u64(at + 24, checksum);
             self.put_u64(entry + 24, checksum);
         }
-        let (header, footer) = (xxh3_64(&self.0[..HEADER - 8]), self.0.len() - 64);
+        let (header, footer) = (XxHash3_64::oneshot(&self.0[..HEADER - 8]), self.0.len() - 64);
         self.put_u64(HEADER - 8, header);
         self.put_u64(footer + 8, header);
-        let checksum = xxh3_64(&self.0[footer..footer + 56]);
+        let checksum = XxHash3_64::oneshot(&self.0[footer..footer + 56]);
         self.put_u64(footer + 56, checksum);
     }
 

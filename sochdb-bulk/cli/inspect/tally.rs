@@ -3,7 +3,7 @@
 use readers::arrow_array::Array as _;
 use readers::{Batch, Ids};
 use serde::Serialize;
-use xxhash_rust::xxh3::xxh3_128;
+use twox_hash::XxHash3_128;
 
 use super::super::looking::norm;
 use crate::stages::hash_of;
@@ -126,7 +126,9 @@ impl Tally {
             self.add_vector(row, vector);
             match batch.ids() {
                 Ids::U64(ids) => self.ids.push((u128::from(ids[at]) << ID_ROW_BITS) | u128::from(row)),
-                Ids::Text(ids) => self.ids.push(hash_key(xxh3_128(ids.value(at).as_bytes()), row)),
+                Ids::Text(ids) => {
+                    self.ids.push(hash_key(XxHash3_128::oneshot(ids.value(at).as_bytes()), row))
+                }
                 _ => {}
             }
         }

@@ -169,7 +169,10 @@ fn search(args: &Args, stats: &mut Stats, verbosity: Verbosity) -> Result<Report
         Format::Tsv => write::tsv(&hits, &ids),
         Format::Npy => write::npy(&hits, &ids)?,
     };
-    put(&args.output, &out)?;
+    drop(ids);
+    // Taking down the map of a large index takes milliseconds: while another thread waits for the disk.
+    let ((), written) = pool.install(|| rayon::join(|| drop(index), || put(&args.output, &out)));
+    written?;
     let count = hits.len() as f64;
     Ok(Report {
         queries: hits.len(),
