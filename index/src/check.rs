@@ -30,6 +30,16 @@ impl Index {
         self.sections().check_blocks()
     }
 
+    /// Gets ready for so many searches with a beam of `ef_search`, on the current rayon pool: what they would have to check
+    /// bit by bit, as it is nearly everything, is checked now, which takes half as long. Does nothing where they are too few
+    /// for that, and where it was done.
+    ///
+    /// # Errors
+    /// The first block that is not what its checksum says.
+    pub fn check_ahead(&self, searches: usize, ef_search: usize) -> Result<(), Corrupt> {
+        self.sections().check_ahead(searches as u64, ef_search as u64)
+    }
+
     /// All vectors, row by row, after their checksums: as [`Index::check_blocks`], but of the vectors alone. Where they are stored
     /// as f16 or i8, all of them are widened in memory; [`Index::vectors_of`] does so with a part.
     ///

@@ -131,6 +131,7 @@ impl Index {
         k: usize,
         ef_search: usize,
     ) -> Result<Vec<Vec<Hit>>, Corrupt> {
+        self.check_ahead(queries.rows(), ef_search.max(k))?;
         queries
             .values()
             .par_chunks(queries.dim())

@@ -15,6 +15,19 @@ use crate::{Code, Failure};
 /// took ten times as long as the copying where there were none (ext4, 8 MiB against 256 KiB).
 pub(crate) const PORTION_BYTES: usize = 256 << 10;
 
+/// What one entry of the processor's tables leads to at best. Where a file system keeps so much of a file in one piece, which
+/// it does if it was written in one piece, a map of the file has it in one piece as well: reading that at random is a tenth
+/// faster, and taking it down costs nothing.
+pub(crate) const HUGE_PAGE_BYTES: usize = 2 << 20;
+
+/// How much to write at an offset, so that the next begins at a multiple of `unit_bytes`: the system keeps in one piece what
+/// is written in one piece and begins at a multiple of its length.
+pub(crate) fn up_to_next(offset: u64, unit_bytes: usize) -> usize {
+    #[expect(clippy::cast_possible_truncation, reason = "less than the unit")]
+    let behind = (offset % unit_bytes as u64) as usize;
+    unit_bytes - behind
+}
+
 /// A file that will be at `target` once it is committed. Dropped before that, it leaves nothing.
 #[derive(Debug)]
 pub(crate) struct AtomicFile {
@@ -133,12 +146,15 @@ impl AtomicFile {
         mut offset: u64,
         is_abandoned: impl Fn() -> bool,
     ) -> Result<(), Failure> {
-        for portion in bytes.chunks(PORTION_BYTES) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
             if is_abandoned() {
                 return Ok(());
             }
+            let (portion, later) = rest.split_at(up_to_next(offset, PORTION_BYTES).min(rest.len()));
             self.write_all_at(portion, offset)?;
             offset += portion.len() as u64;
+            rest = later;
         }
         if is_abandoned() { Ok(()) } else { self.file.sync_data().map_err(|e| self.failure(&e)) }
     }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
-use crate::output::atomic::{AtomicFile, PORTION_BYTES};
+use crate::output::atomic::{AtomicFile, HUGE_PAGE_BYTES, PORTION_BYTES, up_to_next};
 use crate::pipeline::Cancel;
 
 /// Whose index is written.
@@ -62,7 +62,8 @@ pub(crate) fn write_for(
     out.flush().map_err(|e| cancel.check().err().unwrap_or_else(|| file.failure(&e)))
 }
 
-/// A file whose writing ends with an error when it is time to stop.
+/// A file whose writing ends with an error when it is time to stop, and that is written in pieces as large as a map of it
+/// can have.
 pub(super) struct Stoppable<'a> {
     pub(super) file: &'a File,
     pub(super) cancel: &'a Cancel,
@@ -73,7 +74,8 @@ impl Write for Stoppable<'_> {
         if self.cancel.is_set() {
             return Err(io::Error::other("stopped"));
         }
-        self.file.write(&bytes[..bytes.len().min(PORTION_BYTES)])
+        let portion = up_to_next(self.file.stream_position()?, HUGE_PAGE_BYTES).min(bytes.len());
+        self.file.write(&bytes[..portion])
     }
 
     fn flush(&mut self) -> io::Result<()> {

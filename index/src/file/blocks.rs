@@ -67,6 +67,24 @@ impl Blocks {
         Ok(())
     }
 
+    /// Compares all blocks that were not, in the current rayon pool, if so many uses of rows would come to nearly all of
+    /// them anyway. In order that takes half as long as where uses happen to come.
+    pub(super) fn check_ahead(&self, maps: Maps<'_>, uses: u64) -> Result<(), Corrupt> {
+        /// As many leave about one block of 3,000 out, if they come to all rows alike.
+        const USES_A_BLOCK: u64 = 8;
+        const BLOCKS_A_TASK: usize = 16;
+        let blocks = self.bytes.len().div_ceil(BLOCK_BYTES);
+        if self.unchecked.load(Ordering::Relaxed) == 0 || uses / USES_A_BLOCK < blocks as u64 {
+            return Ok(());
+        }
+        let check = |block| {
+            let start = block * BLOCK_BYTES;
+            self.check_each(maps, start..(start + BLOCK_BYTES).min(self.bytes.len())).err()
+        };
+        let first = (0..blocks).into_par_iter().with_min_len(BLOCKS_A_TASK).find_map_first(check);
+        first.map_or(Ok(()), Err)
+    }
+
     /// Compares all blocks, also those that were compared before, in the current rayon pool.
     pub(super) fn check_all(&self, maps: Maps<'_>) -> BlockCheck {
         let blocks = self.bytes.len().div_ceil(BLOCK_BYTES);

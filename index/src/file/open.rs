@@ -398,6 +398,20 @@ impl Sections {
         [self.vectors.check_all(self.vector_maps())].into_iter().chain(codes).collect()
     }
 
+    /// Checks codes and vectors now, each if so many searches with a beam of `ef_search` would come to nearly all of its
+    /// blocks.
+    pub(crate) fn check_ahead(&self, searches: u64, ef_search: u64) -> Result<(), Corrupt> {
+        /// A walk computes ten to forty distances for each candidate that it keeps.
+        const DISTANCES_A_CANDIDATE: u64 = 8;
+        let kept = searches.saturating_mul(ef_search);
+        let computed = kept.saturating_mul(DISTANCES_A_CANDIDATE);
+        let Some(codes) = &self.codes else {
+            return self.vectors.check_ahead(self.vector_maps(), computed);
+        };
+        codes.check_ahead(self.code_maps(), computed)?;
+        self.vectors.check_ahead(self.vector_maps(), kept)
+    }
+
     /// Makes sure that all vectors are what was written.
     pub(crate) fn check_all_vectors(&self) -> Result<(), Corrupt> {
         self.vectors.check_all(self.vector_maps()).first.map_or(Ok(()), Err)

@@ -190,6 +190,7 @@ fn search(args: &Args, stats: &mut Stats, verbosity: Verbosity) -> Result<Report
 fn search_all(index: &Index, queries: &[f32], k: u32, ef: u32) -> Result<(Vec<Vec<Hit>>, u64), Corrupt> {
     /// Enough that a thread seldom asks for more, few enough that all threads end together.
     const CHUNK_ROWS: usize = 16;
+    index.check_ahead(queries.len() / index.dim(), ef as usize)?;
     let chunks: Vec<(Vec<Vec<Hit>>, u64)> = queries
         .par_chunks(CHUNK_ROWS * index.dim())
         .map_init(
