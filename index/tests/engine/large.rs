@@ -142,11 +142,18 @@ fn clustered_rows_are_found_by_inner_product_as_by_insertion() {
 #[test]
 fn clusters_that_lie_apart_are_found_as_by_insertion() {
     let mut worse = Vec::new();
-    for (rows, of_each, in_order) in [(8_000, 400, true), (20_000, 1_000, false)] {
-        let values = apart(rows, 16, of_each, in_order);
-        let queries: Vec<f32> = values.chunks(16).step_by(77).take(100).flatten().map(|v| v + 0.01).collect();
+    for (rows, dim, of_each, in_order) in [
+        (8_000, 16, 400, true),
+        (20_000, 16, 1_000, false),
+        // So many that most have none of a hundred random rows.
+        (12_000, 64, 120, false),
+        (12_000, 64, 120, true),
+    ] {
+        let values = apart(rows, dim, of_each, in_order);
+        let queries: Vec<f32> =
+            values.chunks(dim).step_by(77).take(100).flatten().map(|v| v + 0.01).collect();
         let what = format!("{rows} rows in clusters of {of_each}{}", if in_order { " in order" } else { "" });
-        worse.extend(worse_than_insertion(&what, &values, &queries, 16, &METRICS_OF_POINTS));
+        worse.extend(worse_than_insertion(&what, &values, &queries, dim, &METRICS_OF_POINTS));
     }
     assert!(worse.is_empty(), "{worse:#?}");
 }

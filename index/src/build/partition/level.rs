@@ -204,7 +204,7 @@ impl LevelBuilder<'_> {
     pub(super) fn add_long_links(&self, layer: &mut Layer) -> Result<(), Stopped> {
         let Self { input, level, monitor, .. } = *self;
         let members = self.members();
-        let far = FarRows::draw(
+        let far = FarRows::pick(
             self.codes.view(),
             |position: u32| members[position as usize],
             members.len(),
@@ -232,7 +232,7 @@ impl LevelBuilder<'_> {
                     .collect();
                 let positions: Vec<u32> = slots.iter().map(|(position, _)| *position).collect();
                 let (far_scratch, choosing) = scratch;
-                let far = far.nearest(&positions, far_scratch);
+                let far = far.nearest(task, &positions, far_scratch);
                 for ((position, list), far) in slots.into_iter().zip(far) {
                     let row = |position: u32| members[position as usize];
                     let neighbours: Vec<u32> = (list.iter())
