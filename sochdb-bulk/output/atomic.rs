@@ -465,6 +465,13 @@ mod tests {
     }
 
     #[test]
+    fn pieces_end_at_multiples_of_their_length() {
+        let lengths = [0, 4096, PORTION_BYTES as u64 - 1, PORTION_BYTES as u64, u64::MAX]
+            .map(|offset| up_to_next(offset, PORTION_BYTES));
+        assert_eq!(lengths, [PORTION_BYTES, PORTION_BYTES - 4096, 1, PORTION_BYTES, 1]);
+    }
+
+    #[test]
     fn leftovers_are_removed_and_files_at_work_stay() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("x.bin");

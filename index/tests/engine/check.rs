@@ -47,6 +47,36 @@ fn all_damaged_blocks_are_counted() {
 }
 
 #[test]
+fn many_searches_check_first_what_they_would_come_to() {
+    let values = clustered(3, 3000, 24);
+    let rows = Matrix::new(&values, 24);
+    for (builder, metric) in by_each([index::Metric::L2]) {
+        for with_codes in [false, true] {
+            let built = built_by(builder, rows, &small_params(metric));
+            let built = if with_codes { built.with_codes(rows) } else { built.without_codes() };
+            let mut bytes = file_bytes(&built, rows, None, "");
+            let whole = Index::open(TempIndex::new(&bytes).path()).unwrap();
+            whole.check_ahead(1000, 100).unwrap();
+            let block = 64 * 1024;
+            bytes[index::file::VECTORS_OFFSET as usize + 3 * block + 17] ^= 1;
+            let index = Index::open(TempIndex::new(&bytes).path()).unwrap();
+            // One search may come to nothing that is damaged: it is for itself to find out.
+            index.check_ahead(1, 1).unwrap();
+            for _ in 0..2 {
+                let found = index.check_ahead(1000, 100).unwrap_err();
+                assert_eq!(found.part, "vectors, block 3");
+                assert_eq!(index.search_all(rows, 5, 100).unwrap_err(), found);
+            }
+            // Neither is an answer another one for it.
+            let query = rows.row(7);
+            let after = whole.searcher().search(query, 10, 50).unwrap();
+            let before = Index::open(TempIndex::new(&file_bytes(&built, rows, None, "")).path()).unwrap();
+            assert_eq!(after, before.searcher().search(query, 10, 50).unwrap());
+        }
+    }
+}
+
+#[test]
 fn nothing_is_reached_in_an_index_without_rows() {
     let (builder, metric) = by_each([index::Metric::Ip]).next().unwrap();
     let index = opened_by(builder, Matrix::new(&[], 3), &small_params(metric));

@@ -73,6 +73,8 @@ type Seeds<'a> = dyn Fn(u32, &mut Vec<u32>) + Sync + 'a;
 struct Effort {
     /// Leaves of a row in the first round.
     fanout: usize,
+    /// Leaves of a row in each of the others.
+    later_fanout: usize,
     /// Nearest rows that a row takes from a leaf.
     leaf_k: usize,
     /// Nearest rows that a row chooses its neighbours from.
@@ -84,8 +86,10 @@ struct Effort {
 impl Effort {
     fn new(params: &Params) -> Self {
         let ef = params.ef_construction.max(params.m);
+        let fanout = (ef * 4 / 25).isqrt().clamp(2, 32);
         Self {
-            fanout: (ef * 4 / 25).isqrt().clamp(2, 32),
+            fanout,
+            later_fanout: (fanout * 3 / 4).max(2),
             leaf_k: ef.isqrt().clamp(8, 128),
             reservoir: (ef / 2).clamp(24, 1024).max(params.m * 3 / 2),
             chosen: params.m * 3 / 2,
@@ -94,9 +98,9 @@ impl Effort {
 }
 
 impl Effort {
-    /// Leaves of a row in a round, which are fewer after the first.
+    /// Leaves of a row in a round.
     fn fanout_of_round(&self, round: u64) -> usize {
-        if round == 0 { self.fanout } else { (self.fanout * 3 / 4).max(2) }
+        if round == 0 { self.fanout } else { self.later_fanout }
     }
 }
 
@@ -119,7 +123,11 @@ impl PartitionBuilder {
         must_be_good: bool,
         seeds: Option<&Seeds<'_>>,
     ) -> Result<Option<Outcome>, Stopped> {
-        let effort = Effort::new(&input.params);
+        let mut effort = Effort::new(&input.params);
+        if seeds.is_some() {
+            // There is one round less, then, and rows of different graphs meet in rounds only.
+            effort.later_fanout = effort.fanout;
+        }
         let mut codes = Codes::new(&input.rows, &input.params, input.distance.products());
         codes.are_faithful = fidelity::are_faithful(input, &codes);
         if must_be_good && !(codes.are_faithful && fidelity::are_of_one_length(input)) {

@@ -34,8 +34,14 @@ const MOST_GRAPHS: usize = 6;
 /// has missed: of a tenth new rows the graph of sentence embeddings lost two points of recall at ef 10, so leaves build it then.
 const MOST_NEW_SHARE: usize = 20;
 
+/// The same where one round of carving built the known graphs: it missed little.
+const MOST_NEW_SHARE_OF_EASY: usize = 10;
+
 /// Rounds of carving for levels above 0.
 const ROUNDS_ABOVE: u64 = 2;
+
+/// What an index says of the rounds of carving that it took.
+const ROUNDS: &str = "rounds";
 
 /// A graph of some of the rows that is there already: what [`crate::build_from`] saves work with.
 #[derive(Debug, Clone, Copy)]
@@ -52,12 +58,14 @@ struct Origin<'a> {
     first: u32,
     rows: u32,
     graph: OriginGraph<'a>,
-    /// The nodes, near ones near each other.
+    /// The nodes, near ones near each other; empty until walks need it.
     order: Vec<u32>,
     /// How wide a walk through it is.
     beam: usize,
     /// Whether near rows are hard to find, as insertion was the better builder.
     is_hard: bool,
+    /// Rounds of carving that its graph took, where that is known.
+    rounds: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -115,19 +123,24 @@ pub(in crate::build) fn join(
     if known_rows * 2 < rows || known.len() + gaps.len() > MOST_GRAPHS {
         return Ok(None);
     }
-    let mut codes = Codes::new(&input.rows, &input.params, input.distance.products());
-    codes.are_faithful = fidelity::are_faithful(input, &codes);
-    if !(codes.are_faithful && fidelity::are_of_one_length(input)) {
-        return Ok(None);
-    }
     let effort = Effort::new(&input.params);
     let mut origins: Vec<Origin<'_>> =
         known.iter().map(|known| Origin::known(known, effort, rows, &input.params)).collect();
     let largest = origins.iter().map(|origin| origin.rows as usize).max().unwrap_or_default();
     let is_hard = origins.iter().any(|origin| origin.is_hard);
-    if (rows - largest) * MOST_NEW_SHARE > rows && !is_hard {
-        drop(codes);
-        return seeded(input, &origins, copies, monitor);
+    let is_easy = origins.iter().all(|origin| origin.rounds == Some(1));
+    let share = if is_easy { MOST_NEW_SHARE_OF_EASY } else { MOST_NEW_SHARE };
+    if (rows - largest) * share > rows && !is_hard {
+        // Nothing is done in less than one round.
+        return if is_easy { Ok(None) } else { seeded(input, &origins, copies, monitor) };
+    }
+    let mut codes = Codes::new(&input.rows, &input.params, input.distance.products());
+    codes.are_faithful = fidelity::are_faithful(input, &codes);
+    if !(codes.are_faithful && fidelity::are_of_one_length(input)) {
+        return Ok(None);
+    }
+    for origin in &mut origins {
+        origin.order = order::order(&origin.graph, origin.rows);
     }
     for (first, end) in gaps {
         origins.extend(Origin::built(input, first..end, effort, monitor)?);
@@ -155,6 +168,7 @@ pub(in crate::build) fn join(
         ("known_rows", known_rows as u64),
         ("beam", join.origins.iter().map(|origin| origin.beam as u64).max().unwrap_or_default()),
         ("chosen_anew", chosen_anew),
+        (ROUNDS, join.origins.iter().filter_map(|origin| origin.rounds).max().unwrap_or_default()),
         ("long_links", has_long_links.into()),
     ];
     Ok(Some(Outcome { graph, builder: "merge", effective_parameters, codes: Some(codes) }))
@@ -196,7 +210,9 @@ impl<'a> Origin<'a> {
         let (first, rows) = (known.first_row as u32, index.rows() as u32);
         let graph = OriginGraph::Known(index);
         let beam = beam(effort, rows, all, is_hard, params);
-        Self { first, rows, order: order::order(&graph, rows), graph, beam, is_hard }
+        let rounds = index.header().effective_parameters.iter().find(|(name, _)| name == ROUNDS);
+        let rounds = rounds.map(|(_, rounds)| *rounds);
+        Self { first, rows, order: Vec::new(), graph, beam, is_hard, rounds }
     }
 
     /// Builds the graph of a range of rows. Nothing if all are copies of others.
@@ -233,10 +249,13 @@ impl<'a> Origin<'a> {
             Some(outcome) => outcome,
             None => InsertBuilder.build(&part, monitor)?,
         };
+        let rounds = outcome.effective_parameters.iter().find(|(name, _)| *name == ROUNDS);
+        let rounds = rounds.map(|(_, rounds)| *rounds);
         let graph = OriginGraph::Built(outcome.graph);
         let rows = (end - first) as u32;
         let beam = beam(effort, rows, matrix.rows(), is_hard, params);
-        Ok(Some(Self { first: first as u32, rows, order: order::order(&graph, rows), graph, beam, is_hard }))
+        let order = order::order(&graph, rows);
+        Ok(Some(Self { first: first as u32, rows, order, graph, beam, is_hard, rounds }))
     }
 
     fn has(&self, row: u32) -> bool {
