@@ -30,9 +30,9 @@ impl Index {
         self.sections().check_blocks()
     }
 
-    /// Gets ready for so many searches with a beam of `ef_search`, on the current rayon pool: what they would have to check
-    /// bit by bit, as it is nearly everything, is checked now, which takes half as long. Does nothing where they are too few
-    /// for that, and where it was done.
+    /// Gets ready for so many searches with a beam of `ef_search`, on the current rayon pool: where they would come to
+    /// nearly all blocks of vectors and codes, those are checked now and in order, which takes half as long as one by one when a
+    /// search comes to it. Does nothing where the searches are too few for that, and where it was done.
     ///
     /// # Errors
     /// The first block that is not what its checksum says.

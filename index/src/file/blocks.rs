@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use rayon::prelude::*;
 use twox_hash::XxHash3_64;
 
-use super::header::SectionKind;
+use super::section::SectionKind;
 use super::{BLOCK_BYTES, Corrupt, corrupt};
 use crate::check::BlockCheck;
 

@@ -3,15 +3,17 @@
 mod blocks;
 mod header;
 mod open;
+mod section;
 mod source;
 mod validate;
 mod write;
 
 use std::fmt;
 
-pub use header::{Header, LevelInfo, SectionInfo, SectionKind};
+pub use header::{Header, LevelInfo};
 pub(crate) use open::Sections;
 pub use open::{OpenError, read_header};
+pub use section::{SectionInfo, SectionKind};
 pub use write::{Contents, VectorChecksums, VectorSource, Vectors, Written, store_default_ef, write};
 
 #[cfg(target_endian = "big")]

@@ -12,9 +12,10 @@ use twox_hash::XxHash3_64;
 
 use super::blocks::{Blocks, Maps};
 use super::header::{
-    FOOTER_BYTES, HEADER_BYTES, Header, MAGIC, MAJOR, MINOR, SectionInfo, SectionKind, check_checksum,
-    encode_footer, required_features, version,
+    FOOTER_BYTES, HEADER_BYTES, Header, MAGIC, MAJOR, MINOR, check_checksum, encode_footer,
+    required_features, version,
 };
+use super::section::{SectionInfo, SectionKind};
 use super::source::Source;
 use super::validate::validate;
 use super::{Corrupt, corrupt};

@@ -8,9 +8,9 @@ use rayon::prelude::*;
 use twox_hash::XxHash3_64;
 
 use super::header::{
-    FOOTER_BYTES, HEADER_BYTES, Header, LevelInfo, SECTION_ALIGNMENT, SectionInfo, SectionKind,
-    encode_footer, set_default_ef,
+    FOOTER_BYTES, HEADER_BYTES, Header, LevelInfo, SECTION_ALIGNMENT, encode_footer, set_default_ef,
 };
+use super::section::{SectionInfo, SectionKind};
 use super::{BLOCK_BYTES, OpenError, VECTORS_OFFSET};
 use crate::build::Built;
 use crate::storage::Narrowing;
