@@ -4,6 +4,7 @@
 pub(crate) mod atomic;
 pub(crate) mod diagnostics;
 pub(crate) mod partial;
+pub(crate) mod pieces;
 pub(crate) mod progress;
 pub(crate) mod stats;
 pub(crate) mod stdout;

@@ -22,7 +22,7 @@ use readers::{
 
 use super::{IdSource, StreamInfo};
 use crate::Failure;
-use crate::output::atomic::PORTION_BYTES;
+use crate::output::pieces::PORTION_BYTES;
 
 /// Rows of a record batch of further columns.
 const RECORD_ROWS: usize = 1024;

@@ -14,7 +14,7 @@ use super::jsonl::text_bytes;
 use super::stream::{self, Stream};
 use super::{Finish, Finished, OrderedWriter, Sink, SinkJob, SinkPlan, Writer};
 use crate::Failure;
-use crate::output::atomic::PORTION_BYTES;
+use crate::output::pieces::PORTION_BYTES;
 use crate::pipeline::StreamInfo;
 
 /// Writes a header `id,dim_0,dim_1,...` and a line for each row, further columns behind the values. Every value is the

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::stream::{self, Stream, inside_zst};
 use super::{Finish, Finished, OrderedWriter, PositionalWriter, SinkJob, SinkPlan, Writer};
 use crate::Failure;
-use crate::output::atomic::{AtomicFile, PORTION_BYTES};
+use crate::output::atomic::AtomicFile;
+use crate::output::pieces::PORTION_BYTES;
 use crate::pipeline::{IdSource, OutputReport, StreamInfo, is_stdio};
 
 /// What becomes of values that a type does not hold exactly.

@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
-use crate::output::atomic::{AtomicFile, HUGE_PAGE_BYTES, PORTION_BYTES, up_to_next};
+use crate::output::atomic::AtomicFile;
+use crate::output::pieces::{HUGE_PAGE_BYTES, PORTION_BYTES, up_to_next};
 use crate::pipeline::Cancel;
 
 /// Whose index is written.

@@ -12,7 +12,7 @@ use super::json_columns::{JsonColumns, push_string};
 use super::stream::{self, Stream};
 use super::{Finish, Finished, OrderedWriter, Sink, SinkJob, SinkPlan, Writer};
 use crate::Failure;
-use crate::output::atomic::PORTION_BYTES;
+use crate::output::pieces::PORTION_BYTES;
 use crate::pipeline::StreamInfo;
 
 /// Writes `{"id": 1, "vector": [0.5, -1.0]}`, one row a line, and further columns as further keys; those that

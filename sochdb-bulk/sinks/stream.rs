@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Finished, SinkPlan};
 use crate::Failure;
-use crate::output::atomic::{AtomicFile, PORTION_BYTES};
+use crate::output::atomic::AtomicFile;
+use crate::output::pieces::PORTION_BYTES;
 use crate::output::stdout;
 use crate::pipeline::{OutputReport, is_stdio};
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use readers::Batch;
 
 use crate::Failure;
-use crate::output::atomic::PORTION_BYTES;
+use crate::output::pieces::PORTION_BYTES;
 use crate::pipeline::is_stdio;
 use crate::sinks::{Finished, Stream};
 

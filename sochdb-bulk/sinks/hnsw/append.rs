@@ -8,7 +8,8 @@ use index::{Index, KnownGraph, TextIdSource};
 
 use super::Hnsw;
 use super::text_ids::SpooledTextIds;
-use crate::output::atomic::{AtomicFile, PORTION_BYTES};
+use crate::output::atomic::AtomicFile;
+use crate::output::pieces::PORTION_BYTES;
 use crate::pipeline::{Cancel, IdSource, Monitoring, OutputReport, StreamInfo};
 use crate::sinks::{Finish, Finished, Sink, SinkJob, Writer};
 use crate::{Code, Failure};

@@ -210,8 +210,7 @@ impl<'a> Origin<'a> {
         let (first, rows) = (known.first_row as u32, index.rows() as u32);
         let graph = OriginGraph::Known(index);
         let beam = beam(effort, rows, all, is_hard, params);
-        let rounds = index.header().effective_parameters.iter().find(|(name, _)| name == ROUNDS);
-        let rounds = rounds.map(|(_, rounds)| *rounds);
+        let rounds = rounds_of(&index.header().effective_parameters);
         Self { first, rows, order: Vec::new(), graph, beam, is_hard, rounds }
     }
 
@@ -249,8 +248,7 @@ impl<'a> Origin<'a> {
             Some(outcome) => outcome,
             None => InsertBuilder.build(&part, monitor)?,
         };
-        let rounds = outcome.effective_parameters.iter().find(|(name, _)| *name == ROUNDS);
-        let rounds = rounds.map(|(_, rounds)| *rounds);
+        let rounds = rounds_of(&outcome.effective_parameters);
         let graph = OriginGraph::Built(outcome.graph);
         let rows = (end - first) as u32;
         let beam = beam(effort, rows, matrix.rows(), is_hard, params);
@@ -266,6 +264,11 @@ impl<'a> Origin<'a> {
     fn neighbours(&self, row: u32) -> impl Iterator<Item = u32> + Clone {
         self.graph.layer(0).neighbours(row - self.first).iter().map(|neighbour| neighbour + self.first)
     }
+}
+
+/// The rounds of carving that a builder says it took.
+fn rounds_of(parameters: &[(impl AsRef<str>, u64)]) -> Option<u64> {
+    parameters.iter().find(|(name, _)| name.as_ref() == ROUNDS).map(|&(_, rounds)| rounds)
 }
 
 /// How wide walks through a graph of `rows` of `all` rows are: as many of the candidates of a row as would be from there if
