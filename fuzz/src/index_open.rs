@@ -43,11 +43,27 @@ fn open_and_search(bytes: &[u8], path: &Path) {
     let _ = index.search_all(Matrix::new(&queries, index.dim()), 2, 1);
 }
 
+/// How long the blocks of a section are that is checked block by block: vectors (1) or codes (11).
+pub fn block_bytes(file: &[u8], kind: u8) -> usize {
+    let features = file[16];
+    if features & 8 == 0 {
+        return 64 * 1024;
+    }
+    let dim = u32::from_le_bytes([file[48], file[49], file[50], file[51]]) as usize;
+    let row_bytes = match (kind, features & 7) {
+        (11, _) => dim.checked_next_multiple_of(64).unwrap_or(64),
+        (_, 1) => dim.saturating_mul(2),
+        (_, 2) => dim,
+        _ => dim.saturating_mul(4),
+    };
+    let rows = 1024usize.div_ceil(row_bytes.max(1)).next_power_of_two();
+    row_bytes.saturating_mul(rows).max(1)
+}
+
 /// Computes all checksums of an index file again, as far as its section table can be followed.
 pub fn seal(file: &mut [u8]) {
     const HEADER: usize = 4096;
     const FOOTER: usize = 64;
-    const BLOCK: usize = 64 * 1024;
     // Kinds of sections that are checked block by block, with those of their block checksums: vectors and codes.
     const IN_BLOCKS: [(u8, u8); 2] = [(1, 2), (11, 12)];
     if file.len() < HEADER + FOOTER {
@@ -68,7 +84,8 @@ pub fn seal(file: &mut [u8]) {
         |file: &[u8], kind: u8| (0..count).find(|&i| file[entry(i)] == kind).and_then(|i| range(file, i));
     for (kind, checksums) in IN_BLOCKS {
         if let (Some(section), Some(checksums)) = (find(file, kind), find(file, checksums)) {
-            let blocks: Vec<u64> = file[section].chunks(BLOCK).map(XxHash3_64::oneshot).collect();
+            let blocks: Vec<u64> =
+                file[section].chunks(block_bytes(file, kind)).map(XxHash3_64::oneshot).collect();
             for (place, block) in checksums.step_by(8).zip(blocks) {
                 if place + 8 <= file.len() {
                     put(file, place, block);

@@ -7,16 +7,15 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 
 use crate::beam::Candidate;
+use crate::codes::bounds::Bounds;
 use crate::codes::{CodesView, Quantizer, stride_bytes, used_bytes};
 use crate::copies::CopiesView;
 use crate::file::{Corrupt, Header, OpenError, Sections};
 use crate::graph::{GraphAccess, LayerView, positions};
+use crate::rank::{CodeErrors, RowErrors, rank};
 use crate::search::{CodeScorer, NarrowRows, NarrowScorer, Score, Scorer, Scratch, descend, search_level};
 use crate::vectors::Rows;
-use crate::{Distance, Matrix};
-
-/// Rows whose vectors are asked for ahead of their turn.
-const AHEAD: usize = 4;
+use crate::{Distance, Matrix, Metric};
 
 /// A row that a search found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,6 +35,8 @@ pub struct Index {
     down: Vec<Vec<u32>>,
     /// How queries become codes, if the rows have codes.
     quantizer: Option<Quantizer>,
+    /// What distances by codes say of those by the vectors, if the file has the errors of its codes.
+    bounds: Option<Bounds>,
     /// All vectors, if somebody wanted them as f32 and they are stored narrower.
     widened: OnceLock<Vec<f32>>,
 }
@@ -83,7 +84,10 @@ impl Index {
         // Checked on opening.
         let quantizer =
             sections.codes().and_then(|(values, _, _)| Quantizer::from_values(values, sections.header().dim));
-        Ok(Self { sections, distance, down, quantizer, widened: OnceLock::new() })
+        let (metric, dim) = (distance.metric(), sections.header().dim);
+        let quantizer_of_errors = quantizer.as_ref().filter(|_| sections.code_errors().is_some());
+        let bounds = quantizer_of_errors.and_then(|quantizer| Bounds::of(metric, dim, quantizer));
+        Ok(Self { sections, distance, down, quantizer, bounds, widened: OnceLock::new() })
     }
 
     /// What the file says of itself.
@@ -150,6 +154,18 @@ impl Index {
         let stride_bytes = stride_bytes(self.dim());
         let (used_bytes, products) = (used_bytes(self.dim()), self.distance.products());
         Some(CodesView { bytes, left: &[], right, stride_bytes, used_bytes, products })
+    }
+
+    /// What distances by codes say of a query, if the file has the errors of its codes.
+    fn code_errors(&self, query: &[f32], quantizer: &Quantizer, codes: &[u8]) -> Option<CodeErrors<'_>> {
+        let bounds = self.bounds.as_ref()?;
+        let (residuals, lengths) = self.sections.code_errors()?;
+        let cosine = self.distance.metric() == Metric::Cosine;
+        let factor = if cosine { self.distance.inverse_norm(query) } else { 1.0 };
+        let codes = &codes[..query.len()];
+        let errors = bounds.errors(query, factor, quantizer, codes);
+        let query = bounds.query(errors, quantizer.scale, codes);
+        Some(CodeErrors { bounds, query, rows: RowErrors { residuals, lengths } })
     }
 
     pub(crate) fn copies(&self) -> CopiesView<'_> {
@@ -314,7 +330,7 @@ impl Searcher<'_> {
         ef: usize,
     ) -> Result<Vec<Candidate>, Corrupt> {
         if ef < self.index.rows() {
-            self.walk(query, scorer, ef)?;
+            self.walk(query, scorer, wanted, ef)?;
             let hits = self.hits(&self.nearest, wanted);
             if hits.len() == wanted {
                 return Ok(hits);
@@ -324,16 +340,16 @@ impl Searcher<'_> {
         self.search_exactly(scorer, wanted)
     }
 
-    /// The `ef` nearest nodes that a walk finds, with their exact distances, nearest first: into `self.nearest`. Where
-    /// there are codes, the walk goes by them.
-    fn walk(&mut self, query: &[f32], scorer: &impl Score, ef: usize) -> Result<(), Corrupt> {
+    /// The `wanted` nearest of the `ef` nodes that a walk finds, with their exact distances, nearest first: into `self.nearest`.
+    /// Where there are codes, the walk goes by them.
+    fn walk(&mut self, query: &[f32], scorer: &impl Score, wanted: usize, ef: usize) -> Result<(), Corrupt> {
         let Self { index, scratch, nearest, walks_by_codes } = self;
-        nearest.clear();
         let codes = walks_by_codes.then(|| index.codes()).flatten();
         let (Some(quantizer), Some(rows)) = (&index.quantizer, codes) else {
             let entry = descend(*index, scorer, 0, &mut scratch.distances)?;
             search_level(index.layer(0), scorer, entry, ef, scratch)?;
-            nearest.extend_from_slice(scratch.beam.candidates());
+            nearest.clear();
+            nearest.extend(scratch.beam.candidates().iter().take(wanted));
             return Ok(());
         };
         let mut codes = std::mem::take(&mut scratch.codes);
@@ -341,18 +357,10 @@ impl Searcher<'_> {
         let by_codes = CodeScorer::new(query, &index.distance, quantizer, rows, &mut codes, check);
         let entry = descend(*index, &by_codes, 0, &mut scratch.distances)?;
         search_level(index.layer(0), &by_codes, entry, ef, scratch)?;
-        scratch.codes = codes;
         let found = scratch.beam.candidates();
-        found.iter().take(AHEAD).for_each(|candidate| scorer.prefetch(candidate.node()));
-        let rows = found.iter().enumerate().map(|(at, candidate)| {
-            if let Some(later) = found.get(at + AHEAD) {
-                scorer.prefetch(later.node());
-            }
-            (candidate.node(), candidate.node())
-        });
-        scorer.each(rows, |distance, row| nearest.push(Candidate::new(distance, row)))?;
-        scratch.distances += nearest.len() as u64;
-        nearest.sort_unstable();
+        let errors = if found.len() > wanted { index.code_errors(query, quantizer, &codes) } else { None };
+        scratch.distances += rank(found, wanted, scorer, errors.as_ref(), nearest)?;
+        scratch.codes = codes;
         Ok(())
     }
 

@@ -49,6 +49,7 @@ mod level;
 mod metric;
 mod mmap;
 mod params;
+mod rank;
 mod recall;
 mod search;
 mod select;

@@ -5,11 +5,14 @@
 //! outliers, so that a few huge values do not cost all others their precision. Distances of codes are whole numbers and so the same
 //! everywhere; they only propose, and exact distances decide.
 
+pub(crate) mod bounds;
+mod errors;
 pub(crate) mod packed;
 mod quantizer;
 
 use rayon::prelude::*;
 
+pub(crate) use errors::ErrorsOfCodes;
 pub(crate) use quantizer::Quantizer;
 
 use crate::distance::products::{LINE_BYTES, Products, TILE_STEP};

@@ -6,10 +6,10 @@
 
 use rayon::prelude::*;
 
-use super::bounds::{Bounds, QueryErrors};
 use super::nearest::Nearest;
 use super::scan::{Portion, Scan};
 use super::{Comparison, norm_of};
+use crate::codes::bounds::{Bounds, QueryErrors};
 use crate::codes::packed::TileRows;
 use crate::codes::{CodeTable, Quantizer, stride_bytes};
 use crate::distance::products::TILE_ROWS;
@@ -106,12 +106,8 @@ impl Fitted {
         let metric = comparison.distance.metric();
         let queries = comparison.queries;
         let quantizer = fit(comparison);
-        // So that neither the scale nor what is divided by it is beyond f32.
-        if !(1e-30..=1e30).contains(&quantizer.scale) {
-            return None;
-        }
         let (count, dim) = (queries.matrix.rows(), queries.matrix.dim());
-        let bounds = Bounds::new(metric, dim, quantizer.scale, &quantizer.centre);
+        let bounds = Bounds::of(metric, dim, &quantizer)?;
         let of_query = |query: usize| {
             #[expect(clippy::cast_possible_truncation, reason = "queries are in memory, and fewer by far")]
             let vector = queries.matrix.row(query as u32);

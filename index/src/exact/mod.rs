@@ -1,6 +1,5 @@
 //! The nearest rows by comparing all with all: what recall is measured against.
 
-mod bounds;
 mod direct;
 mod filter;
 mod nearest;

@@ -2,10 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::bounds::{Errors, QueryErrors};
 use super::filter::{Block, Fitted};
 use super::nearest::Nearest;
 use super::{Comparison, norm_of};
+use crate::codes::bounds::{Errors, QueryErrors};
 use crate::codes::packed::Panels;
 use crate::codes::{CodeTable, stride_bytes};
 use crate::distance::prefetch;

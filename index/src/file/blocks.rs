@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use twox_hash::XxHash3_64;
 
 use super::section::SectionKind;
-use super::{BLOCK_BYTES, Corrupt, corrupt};
+use super::{Corrupt, Cut, corrupt};
 use crate::check::BlockCheck;
 
 /// What blocks and their checksums are in.
@@ -24,6 +24,7 @@ pub(super) struct Maps<'m> {
 #[derive(Debug)]
 pub(super) struct Blocks {
     kind: SectionKind,
+    cut: Cut,
     /// In the index file, unless the map of another goes with it.
     bytes: Range<usize>,
     pub(super) checksums: Range<usize>,
@@ -34,37 +35,62 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    pub(super) fn new(kind: SectionKind, bytes: Range<usize>, checksums: Range<usize>) -> Self {
-        let blocks = bytes.len().div_ceil(BLOCK_BYTES);
+    pub(super) fn new(kind: SectionKind, cut: Cut, bytes: Range<usize>, checksums: Range<usize>) -> Self {
+        let blocks = bytes.len().div_ceil(cut.block_bytes());
         let checked = (0..blocks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        Self { kind, bytes, checksums, checked, unchecked: AtomicUsize::new(blocks) }
+        Self { kind, cut, bytes, checksums, checked, unchecked: AtomicUsize::new(blocks) }
     }
 
     pub(super) fn get<'m>(&self, map: &'m [u8]) -> &'m [u8] {
         &map[self.bytes.clone()]
     }
 
-    /// Compares the blocks that hold the bytes `range` of the section with their checksums, unless that was done.
+    /// The same blocks in another file.
+    pub(super) fn elsewhere(&self, bytes: Range<usize>) -> Self {
+        Self::new(self.kind, self.cut, bytes, self.checksums.clone())
+    }
+
+    fn count(&self) -> usize {
+        self.bytes.len().div_ceil(self.cut.block_bytes())
+    }
+
+    /// Compares the blocks that hold `rows`, at least one, with their checksums, unless that was done.
     #[inline]
-    pub(super) fn check(&self, maps: Maps<'_>, range: Range<usize>) -> Result<(), Corrupt> {
+    pub(super) fn check(&self, maps: Maps<'_>, rows: Range<usize>) -> Result<(), Corrupt> {
         // Relaxed: numbers and bits guard no other memory, and a block that two threads check is checked twice.
         if self.unchecked.load(Ordering::Relaxed) == 0 {
             return Ok(());
         }
-        self.check_each(maps, range)
-    }
-
-    fn check_each(&self, maps: Maps<'_>, range: Range<usize>) -> Result<(), Corrupt> {
-        for block in range.start / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES) {
-            let (word, bit) = (&self.checked[block / 64], 1 << (block % 64));
-            if word.load(Ordering::Relaxed) & bit == 0 {
-                self.check_block(maps, block)?;
-                if word.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-                    self.unchecked.fetch_sub(1, Ordering::Relaxed);
-                }
+        for block in self.cut.blocks_of(rows) {
+            if self.checked[block / 64].load(Ordering::Relaxed) & 1 << (block % 64) == 0 {
+                self.check_first(maps, block)?;
             }
         }
         Ok(())
+    }
+
+    /// Compares a block that was not compared before.
+    #[cold]
+    fn check_first(&self, maps: Maps<'_>, block: usize) -> Result<(), Corrupt> {
+        /// Searches that come to nearly all rows would ask for ever because of the few that are left: those are checked at once.
+        const FEW: usize = 64;
+        let left = self.check_one(maps, block)?;
+        if left > 0 && left < self.count() / FEW {
+            (0..self.count()).try_for_each(|block| self.check_one(maps, block).map(|_| ()))?;
+        }
+        Ok(())
+    }
+
+    /// Compares a block, unless that was done, and says how many are left.
+    fn check_one(&self, maps: Maps<'_>, block: usize) -> Result<usize, Corrupt> {
+        let (word, bit) = (&self.checked[block / 64], 1 << (block % 64));
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            self.check_block(maps, block)?;
+            if word.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+                return Ok(self.unchecked.fetch_sub(1, Ordering::Relaxed) - 1);
+            }
+        }
+        Ok(self.unchecked.load(Ordering::Relaxed))
     }
 
     /// Compares all blocks that were not, in the current rayon pool, if so many uses of rows would come to nearly all of
@@ -72,24 +98,21 @@ impl Blocks {
     pub(super) fn check_ahead(&self, maps: Maps<'_>, uses: u64) -> Result<(), Corrupt> {
         /// As many leave about one block of 3,000 out, if they come to all rows alike.
         const USES_A_BLOCK: u64 = 8;
-        const BLOCKS_A_TASK: usize = 16;
-        let blocks = self.bytes.len().div_ceil(BLOCK_BYTES);
+        let blocks = self.count();
         if self.unchecked.load(Ordering::Relaxed) == 0 || uses / USES_A_BLOCK < blocks as u64 {
             return Ok(());
         }
-        let check = |block| {
-            let start = block * BLOCK_BYTES;
-            self.check_each(maps, start..(start + BLOCK_BYTES).min(self.bytes.len())).err()
-        };
-        let first = (0..blocks).into_par_iter().with_min_len(BLOCKS_A_TASK).find_map_first(check);
+        let check = |block| self.check_one(maps, block).err();
+        let first = (0..blocks).into_par_iter().with_min_len(self.blocks_a_task()).find_map_first(check);
         first.map_or(Ok(()), Err)
     }
 
     /// Compares all blocks, also those that were compared before, in the current rayon pool.
     pub(super) fn check_all(&self, maps: Maps<'_>) -> BlockCheck {
-        let blocks = self.bytes.len().div_ceil(BLOCK_BYTES);
+        let blocks = self.count();
         let mut damaged: Vec<(usize, Corrupt)> = (0..blocks)
             .into_par_iter()
+            .with_min_len(self.blocks_a_task())
             .filter_map(|block| Some((block, self.check_block(maps, block).err()?)))
             .collect();
         damaged.sort_by_key(|(block, _)| *block);
@@ -101,19 +124,24 @@ impl Blocks {
         }
     }
 
-    #[cold]
-    pub(super) fn check_block(&self, maps: Maps<'_>, block: usize) -> Result<(), Corrupt> {
+    fn blocks_a_task(&self) -> usize {
+        const BYTES_A_TASK: usize = 1 << 20;
+        (BYTES_A_TASK / self.cut.block_bytes()).max(1)
+    }
+
+    fn check_block(&self, maps: Maps<'_>, block: usize) -> Result<(), Corrupt> {
         let checksums: &[u64] = bytemuck::cast_slice(&maps.index[self.checksums.clone()]);
-        let start = self.bytes.start + block * BLOCK_BYTES;
-        let end = (start + BLOCK_BYTES).min(self.bytes.end);
+        let start = self.bytes.start + block * self.cut.block_bytes();
+        let end = (start + self.cut.block_bytes()).min(self.bytes.end);
         let (stored, computed) = (checksums[block], XxHash3_64::oneshot(&maps.blocks[start..end]));
         if stored == computed {
             return Ok(());
         }
         let (expected, found) = (format!("checksum {stored:016x}"), format!("{computed:016x}"));
+        let (kind, name) = (self.kind.name(), self.cut.name(block, self.bytes.len()));
         let part = match maps.source {
-            Some(path) => format!("{} in {}, block {block}", self.kind.name(), path.display()),
-            None => format!("{}, block {block}", self.kind.name()),
+            Some(path) => format!("{kind} in {}, {name}", path.display()),
+            None => format!("{kind}, {name}"),
         };
         Err(corrupt(part, start as u64, expected, found))
     }

@@ -3,7 +3,7 @@
 use twox_hash::XxHash3_64;
 
 use super::section::{SectionInfo, SectionKind};
-use super::{Corrupt, corrupt};
+use super::{Corrupt, Cut, corrupt};
 use crate::codes::stride_bytes;
 use crate::level::MAX_LEVEL;
 use crate::{Metric, Params, Storage};
@@ -14,7 +14,9 @@ pub(super) const FOOTER_BYTES: usize = 64;
 /// As PNG's: a byte that no text has, the name, and line ends that a transfer in text mode would change.
 pub(super) const MAGIC: [u8; 8] = *b"\x89SDB\r\n\x1a\n";
 pub(super) const MAJOR: u16 = 1;
-pub(super) const MINOR: u16 = 0;
+pub(super) const MINOR: u16 = 1;
+/// The required feature that checksums of vectors and codes are of blocks of rows; the others say how vectors are stored.
+const BLOCKS_OF_ROWS: u64 = 8;
 /// Sections begin at multiples of it, so that they can be mapped and cast.
 pub(super) const SECTION_ALIGNMENT: u64 = 4096;
 
@@ -75,6 +77,8 @@ pub struct Header {
     pub dim: usize,
     /// How the vectors are stored.
     pub storage: Storage,
+    /// Whether the checksums of vectors and codes are of blocks of rows; in files of version 1.0 they are of 64 KiB each.
+    pub has_blocks_of_rows: bool,
     /// Metric, M, `ef_construction` and seed.
     pub params: Params,
     /// A node of the top level, by its position there; nothing in an empty index.
@@ -126,7 +130,8 @@ impl Header {
         put(at::MAJOR, &MAJOR.to_le_bytes());
         put(at::MINOR, &MINOR.to_le_bytes());
         put(at::HEADER_LENGTH, &count(HEADER_BYTES));
-        put(at::REQUIRED_FEATURES, &self.storage.feature().to_le_bytes());
+        let blocks = if self.has_blocks_of_rows { BLOCKS_OF_ROWS } else { 0 };
+        put(at::REQUIRED_FEATURES, &(self.storage.feature() | blocks).to_le_bytes());
         put(at::FILE_LENGTH, &self.file_length_bytes.to_le_bytes());
         put(at::ROWS, &self.rows.to_le_bytes());
         put(at::DIM, &count(self.dim));
@@ -186,8 +191,9 @@ impl Header {
             HEADER_BYTES as u64,
         )?;
         let features = fields.u64(at::REQUIRED_FEATURES);
-        let storage = Storage::of_features(features).ok_or_else(|| {
-            corrupt("header, required features", at::REQUIRED_FEATURES as u64, "0, 1, 2 or 4", features)
+        let (storage, has_blocks_of_rows) = known_features(features).ok_or_else(|| {
+            let expected = "0, 1, 2 or 4, or 8 more";
+            corrupt("header, required features", at::REQUIRED_FEATURES as u64, expected, features)
         })?;
         known("optional features", at::OPTIONAL_FEATURES, 0)?;
         let said = fields.u64(at::FILE_LENGTH);
@@ -245,6 +251,7 @@ impl Header {
             rows,
             dim,
             storage,
+            has_blocks_of_rows,
             params: Params { metric, m, ef_construction, seed: fields.u64(at::SEED) },
             entry_point,
             levels,
@@ -322,6 +329,7 @@ impl Header {
             (SectionKind::Quantizer, has_codes),
             (SectionKind::CodeTerms, has_codes),
             (SectionKind::CodeChecksums, has_codes),
+            (SectionKind::Codes, self.section(SectionKind::CodeErrors).is_some()),
         ] {
             if needed && self.section(kind).is_none() {
                 let expected = format!("a section with the {}", kind.name());
@@ -331,15 +339,29 @@ impl Header {
         Ok(())
     }
 
+    /// The blocks of the vectors.
+    pub(crate) fn cut_of_vectors(&self) -> Cut {
+        self.cut(self.dim * self.storage.value_bytes())
+    }
+
+    /// The blocks of the codes.
+    pub(crate) fn cut_of_codes(&self) -> Cut {
+        self.cut(stride_bytes(self.dim))
+    }
+
+    fn cut(&self, row_bytes: usize) -> Cut {
+        if self.has_blocks_of_rows { Cut::by_rows(row_bytes) } else { Cut::by_bytes(row_bytes) }
+    }
+
     /// The length that the counts of the header give a section, where they give one.
     fn section_length(&self, kind: SectionKind) -> Option<u64> {
         let (m, rows) = (self.params.m as u64, self.rows);
         let codes = rows * stride_bytes(self.dim) as u64;
         let vectors = rows * self.dim as u64 * self.storage.value_bytes() as u64;
-        let checksums = |bytes: u64| bytes.div_ceil(super::BLOCK_BYTES as u64) * 8;
+        let checksums = |bytes: u64, cut: Cut| bytes.div_ceil(cut.block_bytes() as u64) * 8;
         Some(match kind {
             SectionKind::Vectors => vectors,
-            SectionKind::VectorChecksums => checksums(vectors),
+            SectionKind::VectorChecksums => checksums(vectors, self.cut_of_vectors()),
             SectionKind::Ids => rows * 8,
             SectionKind::Level0 => rows * 2 * m * 4,
             SectionKind::UpperLevels => self.levels[1..].iter().map(|level| level.nodes * (1 + m) * 4).sum(),
@@ -347,7 +369,9 @@ impl Header {
             SectionKind::ValueSteps => 2 * self.dim as u64 * 4,
             SectionKind::Quantizer => (2 + self.dim as u64) * 4,
             SectionKind::Codes => codes,
-            SectionKind::CodeChecksums => checksums(codes),
+            SectionKind::CodeChecksums => checksums(codes, self.cut_of_codes()),
+            SectionKind::CodeErrors if self.params.metric == Metric::Ip => rows * 8,
+            SectionKind::CodeErrors => rows * 4,
             SectionKind::Copies | SectionKind::Recipe | SectionKind::TextIds | SectionKind::Source => {
                 return None;
             }
@@ -382,6 +406,13 @@ pub(super) fn version(bytes: &[u8; HEADER_BYTES]) -> (u16, u16) {
 /// The features that a reader must know.
 pub(super) fn required_features(bytes: &[u8; HEADER_BYTES]) -> u64 {
     Fields(bytes).u64(at::REQUIRED_FEATURES)
+}
+
+/// How the vectors are stored, and whether checksums are of blocks of rows: what required features say, if this program knows
+/// all of them.
+pub(super) fn known_features(features: u64) -> Option<(Storage, bool)> {
+    let storage = Storage::of_features(features & !BLOCKS_OF_ROWS)?;
+    Some((storage, features & BLOCKS_OF_ROWS != 0))
 }
 
 /// Compares the header with its checksum.

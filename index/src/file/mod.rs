@@ -1,6 +1,7 @@
 //! The index file, version 1: mapped, checksummed, self-describing. docs/FORMAT.md describes it byte by byte.
 
 mod blocks;
+mod cut;
 mod header;
 mod open;
 mod section;
@@ -10,6 +11,7 @@ mod write;
 
 use std::fmt;
 
+pub(crate) use cut::Cut;
 pub use header::{Header, LevelInfo};
 pub(crate) use open::Sections;
 pub use open::{OpenError, read_header};
@@ -21,9 +23,6 @@ compile_error!("index files are little-endian and mapped: a big-endian machine c
 
 /// Where the vectors begin: behind the header, so that they can be written before anything else is known.
 pub const VECTORS_OFFSET: u64 = header::HEADER_BYTES as u64;
-
-/// Vectors are checksummed in blocks of so many bytes, each checked when a search first touches it.
-pub(crate) const BLOCK_BYTES: usize = 64 * 1024;
 
 /// Something in an index file that its own rules forbid: the file is damaged, or was never written by this crate.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use twox_hash::XxHash3_64;
 
 use super::blocks::{Blocks, Maps};
 use super::header::{
-    FOOTER_BYTES, HEADER_BYTES, Header, MAGIC, MAJOR, MINOR, check_checksum, encode_footer,
+    FOOTER_BYTES, HEADER_BYTES, Header, MAGIC, MAJOR, MINOR, check_checksum, encode_footer, known_features,
     required_features, version,
 };
 use super::section::{SectionInfo, SectionKind};
@@ -21,7 +21,6 @@ use super::validate::validate;
 use super::{Corrupt, corrupt};
 use crate::Storage;
 use crate::check::BlockCheck;
-use crate::codes::stride_bytes;
 use crate::storage::Narrowing;
 
 /// Why an index file cannot be used.
@@ -132,7 +131,7 @@ pub(super) fn header_of(file: &mut File) -> Result<Header, OpenError> {
     file.seek(SeekFrom::Start(0))?;
     file.read_exact(&mut bytes)?;
     let (major, minor) = version(&bytes);
-    if major > MAJOR || Storage::of_features(required_features(&bytes)).is_none() {
+    if major > MAJOR || known_features(required_features(&bytes)).is_none() {
         check_checksum(&bytes)?;
         return Err(OpenError::Newer { version: (major, minor) });
     }
@@ -171,6 +170,7 @@ pub(crate) struct Sections {
     codes: Option<Blocks>,
     quantizer: Range<usize>,
     code_terms: Range<usize>,
+    code_errors: Range<usize>,
     level0: Range<usize>,
     upper: Range<usize>,
     ids: Range<usize>,
@@ -203,17 +203,18 @@ impl Sections {
                 start..start + length
             })
         };
-        let blocks = |kind, checksums| Blocks::new(kind, range(kind), range(checksums));
-        let vectors = blocks(SectionKind::Vectors, SectionKind::VectorChecksums);
+        let blocks = |kind, cut, checksums| Blocks::new(kind, cut, range(kind), range(checksums));
+        let vectors = blocks(SectionKind::Vectors, header.cut_of_vectors(), SectionKind::VectorChecksums);
         let mut sections = Self {
             source: None,
             narrowing: (header.storage == Storage::F16).then_some(Narrowing::F16),
             vectors,
             codes: header
                 .section(SectionKind::Codes)
-                .map(|_| blocks(SectionKind::Codes, SectionKind::CodeChecksums)),
+                .map(|_| blocks(SectionKind::Codes, header.cut_of_codes(), SectionKind::CodeChecksums)),
             quantizer: range(SectionKind::Quantizer),
             code_terms: range(SectionKind::CodeTerms),
+            code_errors: range(SectionKind::CodeErrors),
             level0: range(SectionKind::Level0),
             upper: range(SectionKind::UpperLevels),
             ids: range(SectionKind::Ids),
@@ -245,7 +246,7 @@ impl Sections {
         let bytes = &self.map[start..start + length];
         let values = self.header.rows * self.header.dim as u64 * 4;
         let source = Source::open(bytes, section.offset_bytes, values, folder)?;
-        self.vectors = Blocks::new(SectionKind::Vectors, source.range(), self.vectors.checksums.clone());
+        self.vectors = self.vectors.elsewhere(source.range());
         self.source = Some(source);
         // The first block and the last now, the others as always when they are used.
         let last = self.header.rows.saturating_sub(1);
@@ -389,8 +390,7 @@ impl Sections {
     /// The same of several rows.
     #[inline]
     pub(crate) fn check_vectors(&self, rows: Range<usize>) -> Result<(), Corrupt> {
-        let row_bytes = self.header.dim * self.header.storage.value_bytes();
-        self.vectors.check(self.vector_maps(), rows.start * row_bytes..rows.end * row_bytes)
+        self.vectors.check(self.vector_maps(), rows)
     }
 
     /// Compares all blocks of vectors and codes with their checksums.
@@ -426,12 +426,20 @@ impl Sections {
         Some((bytemuck::cast_slice(quantizer), bytemuck::cast_slice(terms), codes))
     }
 
+    /// How far rows are from their codes at most, and how long they are where that counts; nothing if the file does not say it.
+    pub(crate) fn code_errors(&self) -> Option<(&[f32], &[f32])> {
+        self.header.section(SectionKind::CodeErrors)?;
+        let all: &[f32] = bytemuck::cast_slice(&self.map[self.code_errors.clone()]);
+        // As long as that for inner products, and empty for the others.
+        #[expect(clippy::cast_possible_truncation, reason = "inside the map")]
+        let rows = self.header.rows as usize;
+        Some(all.split_at(rows))
+    }
+
     /// Makes sure that a row's codes are what was written.
     #[inline]
     pub(crate) fn check_codes(&self, row: u32) -> Result<(), Corrupt> {
         let Some(codes) = &self.codes else { return Ok(()) };
-        let row_bytes = stride_bytes(self.header.dim);
-        let start = row as usize * row_bytes;
-        codes.check(self.code_maps(), start..start + row_bytes)
+        codes.check(self.code_maps(), row as usize..row as usize + 1)
     }
 }

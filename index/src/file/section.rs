@@ -7,7 +7,7 @@
 pub enum SectionKind {
     /// `rows * dim` f32, row-major; or f16, or i8. See [`crate::Storage`].
     Vectors = 1,
-    /// xxh3-64 of each 64 KiB block of the vectors.
+    /// xxh3-64 of each block of the vectors.
     VectorChecksums = 2,
     /// One u64 a row; absent where ids are row numbers.
     Ids = 3,
@@ -27,7 +27,7 @@ pub enum SectionKind {
     CodeTerms = 10,
     /// `rows` times `dim` bytes, each row padded to a multiple of 64.
     Codes = 11,
-    /// xxh3-64 of each 64 KiB block of the codes.
+    /// xxh3-64 of each block of the codes.
     CodeChecksums = 12,
     /// Where each text begins, and where the last ends: `rows + 1` u64; then the texts. In the place of the ids.
     TextIds = 13,
@@ -35,10 +35,12 @@ pub enum SectionKind {
     ValueSteps = 14,
     /// The file that has the vectors, where the index has none: u64 offset, u64 length of the file, its path.
     Source = 15,
+    /// How far each row is from its codes at most, in code units: f32 a row; for inner products then f32 a row, at most how long.
+    CodeErrors = 16,
 }
 
 impl SectionKind {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Vectors,
         Self::VectorChecksums,
         Self::Ids,
@@ -54,6 +56,7 @@ impl SectionKind {
         Self::TextIds,
         Self::ValueSteps,
         Self::Source,
+        Self::CodeErrors,
     ];
 
     /// The name that is printed.
@@ -74,6 +77,7 @@ impl SectionKind {
             Self::TextIds => "text ids",
             Self::ValueSteps => "value steps",
             Self::Source => "source",
+            Self::CodeErrors => "code errors",
         }
     }
 }

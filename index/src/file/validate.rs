@@ -19,7 +19,7 @@ pub(super) fn validate(sections: &Sections) -> Result<(), Corrupt> {
 
     check_copies(sections, rows, offset(SectionKind::Copies))?;
     let is_copy = copied_rows(sections, rows);
-    let is_node = |row: u32| (row as usize) < rows && !is_copy.get(row as usize).copied().unwrap_or(false);
+    let is_node = |row: u32| (row as usize) < rows && !is_copy.has(row);
     // On a level 0 that is the only level the entry point is a row.
     if let (Some(entry), 1) = (header.entry_point, header.levels.len())
         && !is_node(entry)
@@ -47,7 +47,8 @@ pub(super) fn validate(sections: &Sections) -> Result<(), Corrupt> {
             return Err(corrupt(part, upper_at, "rows of the level below", "others"));
         }
         let part = format!("neighbours of level {level}");
-        let edges = check_lists(neighbours, header.params.m, members.len(), &[], &part, upper_at)?;
+        let edges =
+            check_lists(neighbours, header.params.m, members.len(), &Copied::default(), &part, upper_at)?;
         check_count(&format!("edges of level {level}"), upper_at, info.edges, edges)?;
         below = Some(members);
     }
@@ -94,43 +95,65 @@ fn check_text_ids(sections: &Sections, at: u64) -> Result<(), Corrupt> {
     }
 }
 
-/// For each row, whether it is a copy; nothing if none is. The section was checked.
-fn copied_rows(sections: &Sections, rows: usize) -> Vec<bool> {
+/// Which rows are copies.
+#[derive(Debug, Default)]
+struct Copied {
+    /// A bit a row; nothing if none is.
+    bits: Vec<u64>,
+}
+
+impl Copied {
+    fn has(&self, row: u32) -> bool {
+        self.bit(row) == 1
+    }
+
+    /// 1 for a copy, else 0.
+    #[inline]
+    fn bit(&self, row: u32) -> u64 {
+        self.bits.get(row as usize / 64).map_or(0, |bits| bits >> (row % 64) & 1)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bits.is_empty()
+    }
+}
+
+/// The section was checked.
+fn copied_rows(sections: &Sections, rows: usize) -> Copied {
     let all = sections.copies();
     if all.is_empty() {
-        return Vec::new();
+        return Copied::default();
     }
-    let mut is_copy = vec![false; rows];
+    let mut bits = vec![0; rows.div_ceil(64)];
     #[expect(clippy::cast_possible_truncation, reason = "copies are rows of the map")]
     let copies = &all[all.len() - sections.header().copies as usize..];
     for &copy in copies {
-        is_copy[copy as usize] = true;
+        bits[copy as usize / 64] |= 1 << (copy % 64);
     }
-    is_copy
+    Copied { bits }
 }
 
 /// Neighbours are nodes of the level and no node its own, behind the last of a list is only filling, and what is no node
-/// has no neighbours. Returns how many there are. Nodes are the slots below `slots` but for those that `is_copy` has, which
-/// is empty where none is.
+/// has no neighbours. Returns how many there are. Nodes are the slots below `slots` but for the copied ones.
 fn check_lists(
     lists: &[u32],
     stride: usize,
     slots: usize,
-    is_copy: &[bool],
+    copied: &Copied,
     part: &str,
     at: u64,
 ) -> Result<u64, Corrupt> {
     const LISTS_A_TASK: usize = 2048;
-    let is_node =
-        |slot: u32| (slot as usize) < slots && !is_copy.get(slot as usize).copied().unwrap_or(false);
+    let is_node = |slot: u32| (slot as usize) < slots && !copied.has(slot);
     let look = |(slot, list): (usize, &[u32])| {
         #[expect(clippy::cast_possible_truncation, reason = "rows have 31 bits")]
         let slot = slot as u32;
-        if is_copy.is_empty()
-            && let Some(len) = length_of_good(list, slot, slots)
+        if let Some(len) = length_of_good(list, slot, slots)
+            && (copied.is_empty() || has_no_copies(&list[..len], slot, copied))
         {
-            return (len, None);
+            return (len as u64, None);
         }
+        // What is bad is looked for one by one.
         let len = list.iter().position(|&neighbour| neighbour == NONE).unwrap_or(stride);
         let (neighbours, filling) = list.split_at(len);
         let bad = neighbours
@@ -156,20 +179,30 @@ fn check_lists(
     }
 }
 
-/// The length of a list that keeps all rules, where all slots below `slots` are nodes. Without a branch a value, so that the
-/// compiler takes several at a time: opening looks at every list.
-fn length_of_good(list: &[u32], slot: u32, slots: usize) -> Option<u64> {
-    let slots = u32::try_from(slots).unwrap_or(u32::MAX);
-    let (mut len, mut bad) = (0, false);
+/// The length of a list that keeps all rules, where all slots below `slots` are nodes. Without a branch a value, and by signed
+/// comparisons, which every machine has for several at a time: opening looks at every list.
+fn length_of_good(list: &[u32], slot: u32, slots: usize) -> Option<usize> {
+    const FILLING: i32 = -1;
+    const { assert!(NONE == u32::MAX) };
+    let (slot, slots) = (slot.cast_signed(), i32::try_from(slots).unwrap_or(i32::MAX));
+    let (mut len, mut bad) = (0, 0);
     for &neighbour in list {
-        let is_there = neighbour != NONE;
-        len += u32::from(is_there);
-        bad |= is_there & ((neighbour >= slots) | (neighbour == slot));
+        let neighbour = neighbour.cast_signed();
+        len += i32::from(neighbour != FILLING);
+        bad |= i32::from(neighbour >= slots) | i32::from(neighbour == slot) | i32::from(neighbour < FILLING);
     }
-    for pair in list.windows(2) {
-        bad |= (pair[0] == NONE) & (pair[1] != NONE);
+    for (&before, &behind) in list.iter().zip(&list[1..]) {
+        bad |= i32::from(before == NONE) & i32::from(behind != NONE);
     }
-    (!bad && (slot < slots || len == 0)).then_some(u64::from(len))
+    let is_good = bad == 0 && (slot < slots || len == 0);
+    is_good.then_some(usize::try_from(len).unwrap_or_default())
+}
+
+/// Whether neither the neighbours of a slot, which are slots of the level, nor itself are copies. A copy without neighbours is
+/// right.
+fn has_no_copies(neighbours: &[u32], slot: u32, copied: &Copied) -> bool {
+    let copies = neighbours.iter().fold(0, |copies, &neighbour| copies | copied.bit(neighbour));
+    copies == 0 && (neighbours.is_empty() || !copied.has(slot))
 }
 
 fn check_count(part: &str, at: u64, expected: u64, found: u64) -> Result<(), Corrupt> {

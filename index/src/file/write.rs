@@ -11,9 +11,12 @@ use super::header::{
     FOOTER_BYTES, HEADER_BYTES, Header, LevelInfo, SECTION_ALIGNMENT, encode_footer, set_default_ef,
 };
 use super::section::{SectionInfo, SectionKind};
-use super::{BLOCK_BYTES, OpenError, VECTORS_OFFSET};
+use super::{Cut, OpenError, VECTORS_OFFSET};
 use crate::build::Built;
+use crate::codes::bounds::Errors;
+use crate::codes::{ErrorsOfCodes, stride_bytes};
 use crate::storage::Narrowing;
+use crate::vectors::PlainRows;
 use crate::{Distance, Matrix, Metric, Storage, TextIdSource};
 
 /// Texts are written in portions of about so many bytes.
@@ -70,12 +73,8 @@ pub struct VectorChecksums(Vec<u64>);
 impl VectorChecksums {
     /// Computes them on the current thread.
     pub fn of(matrix: Matrix<'_>) -> Self {
-        Self(
-            bytemuck::cast_slice::<f32, u8>(matrix.values())
-                .chunks(BLOCK_BYTES)
-                .map(XxHash3_64::oneshot)
-                .collect(),
-        )
+        let bytes: &[u8] = bytemuck::cast_slice(matrix.values());
+        Self(bytes.chunks(cut_of(matrix, Storage::F32).block_bytes()).map(XxHash3_64::oneshot).collect())
     }
 }
 
@@ -121,23 +120,26 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
     assert!(ids.is_none() || text_ids.is_none(), "ids are numbers or texts");
 
     let mut sections = SectionWriter { out, sections: Vec::new(), end: HEADER_BYTES as u64 };
-    let mut narrowed_norms = None;
+    let cut = cut_of(matrix, storage);
+    let metric = built.params.metric;
+    let errors_of = built.codes.as_ref().and_then(|codes| ErrorsOfCodes::new(codes, metric, matrix.dim()));
+    let mut narrowed = None;
     let checksums = match &narrowing {
         Some(narrowing) => {
             sections.seek_to(VECTORS_OFFSET)?;
-            let distance = Distance::new(built.params.metric);
-            let (checksums, norms) = sections.narrowed(matrix, narrowing, &distance)?;
-            narrowed_norms = Some(norms);
-            checksums
+            let portions =
+                Portions { narrowing, cut, distance: Distance::new(metric), errors_of: errors_of.as_ref() };
+            let written = sections.narrowed(matrix, &portions)?;
+            &narrowed.insert(written).checksums
         }
         None => match vector_checksums {
-            Some(VectorChecksums(checksums)) => checksums.clone(),
-            None => block_checksums(bytemuck::cast_slice(matrix.values())),
+            Some(VectorChecksums(checksums)) => checksums,
+            None => &block_checksums(bytemuck::cast_slice(matrix.values()), cut),
         },
     };
     let vector_bytes = matrix.values().len() * storage.value_bytes();
-    assert_eq!(checksums.len(), vector_bytes.div_ceil(BLOCK_BYTES), "the vectors' own checksums");
-    let checksum = XxHash3_64::oneshot(bytemuck::cast_slice(&checksums));
+    assert_eq!(checksums.len(), vector_bytes.div_ceil(cut.block_bytes()), "the vectors' own checksums");
+    let checksum = XxHash3_64::oneshot(bytemuck::cast_slice(checksums));
     match vectors {
         Vectors::Elsewhere(matrix) => {
             sections.seek_to(VECTORS_OFFSET)?;
@@ -149,7 +151,7 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
     if storage != Storage::Source {
         sections.record(SectionKind::Vectors, VECTORS_OFFSET, checksum);
     }
-    sections.section(SectionKind::VectorChecksums, &[bytemuck::cast_slice(&checksums)])?;
+    sections.section(SectionKind::VectorChecksums, &[bytemuck::cast_slice(checksums)])?;
     if let Some(values) = narrowing.map(|narrowing| narrowing.values()).filter(|values| !values.is_empty()) {
         sections.section(SectionKind::ValueSteps, &[bytemuck::cast_slice(&values)])?;
     }
@@ -175,9 +177,9 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
             .collect();
         sections.section(SectionKind::UpperLevels, &parts)?;
     }
-    if built.params.metric == Metric::Cosine {
+    if metric == Metric::Cosine {
         // Those of the vectors that are stored.
-        let norms = narrowed_norms.as_deref().unwrap_or(&built.inverse_norms);
+        let norms = narrowed.as_ref().map_or(&built.inverse_norms, |narrowed| &narrowed.norms);
         sections.section(SectionKind::InverseNorms, &[bytemuck::cast_slice(norms)])?;
     }
     let copies = &built.copies;
@@ -189,7 +191,12 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
         sections.section(SectionKind::Quantizer, &[bytemuck::cast_slice(&codes.quantizer.to_values())])?;
         let codes = codes.view();
         sections.section(SectionKind::CodeTerms, &[bytemuck::cast_slice(codes.right)])?;
-        let checksums = block_checksums(codes.bytes);
+        if let Some(errors_of) = &errors_of {
+            let rows = PlainRows { matrix, inverse_norms: &built.inverse_norms };
+            let errors = narrowed.take().map_or_else(|| errors_of.of_all(&rows), |narrowed| narrowed.errors);
+            sections.code_errors(&errors, metric)?;
+        }
+        let checksums = block_checksums(codes.bytes, Cut::by_rows(stride_bytes(matrix.dim())));
         let offset = sections.begin()?;
         sections.put(&[codes.bytes])?;
         sections.record(SectionKind::Codes, offset, XxHash3_64::oneshot(bytemuck::cast_slice(&checksums)));
@@ -205,6 +212,7 @@ pub fn write(out: &mut (impl Write + Seek), contents: &Contents<'_>) -> io::Resu
         rows: built.rows as u64,
         dim: matrix.dim(),
         storage,
+        has_blocks_of_rows: true,
         params: built.params,
         entry_point: built.graph.entry_point,
         levels: built
@@ -259,8 +267,34 @@ fn other_texts() -> io::Error {
 }
 
 /// The checksum of each block.
-fn block_checksums(bytes: &[u8]) -> Vec<u64> {
-    bytes.par_chunks(BLOCK_BYTES).map(XxHash3_64::oneshot).collect()
+fn block_checksums(bytes: &[u8], cut: Cut) -> Vec<u64> {
+    const BYTES_A_TASK: usize = 256 << 10;
+    let blocks = bytes.par_chunks(cut.block_bytes());
+    blocks.with_min_len(BYTES_A_TASK.div_ceil(cut.block_bytes())).map(XxHash3_64::oneshot).collect()
+}
+
+/// The blocks of rows that are stored so.
+fn cut_of(matrix: Matrix<'_>, storage: Storage) -> Cut {
+    Cut::by_rows(matrix.dim() * storage.value_bytes())
+}
+
+/// How rows are narrowed, and what is to be known of them then.
+struct Portions<'a> {
+    narrowing: &'a Narrowing,
+    cut: Cut,
+    distance: Distance,
+    errors_of: Option<&'a ErrorsOfCodes<'a>>,
+}
+
+/// What is known of rows that were narrowed.
+#[derive(Default)]
+struct Narrowed {
+    /// Of the blocks.
+    checksums: Vec<u64>,
+    /// The inverse norms of what was stored, where the metric needs them.
+    norms: Vec<f32>,
+    /// Those of its codes, if there are any.
+    errors: Vec<Errors>,
 }
 
 /// Writes sections one behind the other, with zeros between.
@@ -304,55 +338,48 @@ impl<W: Write + Seek> SectionWriter<'_, W> {
         Ok(offset)
     }
 
-    /// Narrows all rows and writes them. Returns the checksums of their blocks, and the inverse norms of what was stored, where
-    /// the metric needs them.
-    fn narrowed(
-        &mut self,
-        matrix: Matrix<'_>,
-        narrowing: &Narrowing,
-        distance: &Distance,
-    ) -> io::Result<(Vec<u64>, Vec<f32>)> {
+    /// Narrows all rows and writes them.
+    fn narrowed(&mut self, matrix: Matrix<'_>, portions: &Portions<'_>) -> io::Result<Narrowed> {
+        /// Whole blocks, as these are a power of two, and no more than a task.
         const PORTION_ROWS: usize = 8192;
         const TASK_ROWS: usize = 64;
+        let Portions { narrowing, cut, distance, errors_of } = portions;
         let dim = matrix.dim();
         let row_bytes = narrowing.row_bytes(dim);
-        let (mut checksums, mut norms) = (Vec::new(), Vec::new());
-        let mut hasher = XxHash3_64::new();
-        // What is still missing of the block that has begun.
-        let mut missing = BLOCK_BYTES;
+        let cosine = distance.metric() == Metric::Cosine;
+        let mut narrowed = Narrowed::default();
         let mut bytes = Vec::new();
-        for rows in matrix.values().chunks(PORTION_ROWS * dim) {
+        for (portion, rows) in matrix.values().chunks(PORTION_ROWS * dim).enumerate() {
             bytes.resize(rows.len() / dim * row_bytes, 0);
             rows.par_chunks(TASK_ROWS * dim)
                 .zip(bytes.par_chunks_mut(TASK_ROWS * row_bytes))
                 .for_each(|(rows, bytes)| narrowing.narrow(rows, bytes));
-            if distance.metric() == Metric::Cosine {
-                let norm = |wide: &mut Vec<f32>, row: &[u8]| {
+            if cosine || errors_of.is_some() {
+                let of_row = |wide: &mut Vec<f32>, (row, bytes): (usize, &[u8])| {
                     wide.resize(dim, 0.0);
-                    narrowing.widen(row, wide);
-                    distance.inverse_norm(wide)
+                    narrowing.widen(bytes, wide);
+                    let norm = if cosine { distance.inverse_norm(wide) } else { 1.0 };
+                    let errors = errors_of.map(|errors| errors.of(portion * PORTION_ROWS + row, wide, norm));
+                    (norm, errors.unwrap_or_default())
                 };
-                norms
-                    .par_extend(bytes.par_chunks(row_bytes).with_min_len(TASK_ROWS).map_init(Vec::new, norm));
+                let rows = bytes.par_chunks(row_bytes).enumerate().with_min_len(TASK_ROWS);
+                let (norms, errors): (Vec<f32>, Vec<Errors>) = rows.map_init(Vec::new, of_row).unzip();
+                narrowed.norms.extend_from_slice(if cosine { &norms } else { &[] });
+                narrowed.errors.extend_from_slice(if errors_of.is_some() { &errors } else { &[] });
             }
-            let mut rest = &bytes[..];
-            while !rest.is_empty() {
-                let (now, later) = rest.split_at(missing.min(rest.len()));
-                hasher.write(now);
-                missing -= now.len();
-                if missing == 0 {
-                    checksums.push(hasher.finish());
-                    hasher = XxHash3_64::new();
-                    missing = BLOCK_BYTES;
-                }
-                rest = later;
-            }
+            narrowed.checksums.extend(block_checksums(&bytes, *cut));
             self.put(&[&bytes])?;
         }
-        if missing < BLOCK_BYTES {
-            checksums.push(hasher.finish());
-        }
-        Ok((checksums, norms))
+        Ok(narrowed)
+    }
+
+    /// The residuals of all rows; for inner products then the lengths.
+    fn code_errors(&mut self, errors: &[Errors], metric: Metric) -> io::Result<()> {
+        let residuals: Vec<f32> = errors.iter().map(|errors| errors.residual).collect();
+        let lengths = errors.iter().filter(|_| metric == Metric::Ip).map(|errors| errors.length);
+        let lengths: Vec<f32> = lengths.collect();
+        let parts = [&residuals, &lengths].map(|part| bytemuck::cast_slice(part));
+        self.section(SectionKind::CodeErrors, &parts)
     }
 
     /// Where each text begins and where the last ends, then the texts: without holding more than a portion of either.

@@ -19,7 +19,7 @@ fn every_node_is_counted_and_every_block_is_whole() {
         assert_eq!(index.vectors().unwrap().values(), values);
         assert_eq!(index.ids(), None);
         let checks = index.check_blocks();
-        assert_eq!((checks[0].section, checks[0].blocks), (SectionKind::Vectors, 3));
+        assert_eq!((checks[0].section, checks[0].blocks), (SectionKind::Vectors, 1540u64.div_ceil(16)));
         assert!(checks.iter().all(|check| check.damaged_blocks == 0 && check.first.is_none()), "{checks:?}");
     }
 }
@@ -31,16 +31,16 @@ fn all_damaged_blocks_are_counted() {
     let (builder, metric) = by_each([index::Metric::L2]).next().unwrap();
     let built = built_by(builder, rows, &small_params(metric));
     let mut bytes = file_bytes(&built, rows, Some(&(5..3005).collect::<Vec<_>>()), "");
-    let blocks = 64 * 1024;
+    let blocks = 16 * 24 * 4;
     let start = index::file::VECTORS_OFFSET as usize;
     for block in [1, 3] {
         bytes[start + block * blocks + 17] ^= 1;
     }
     let index = Index::open(TempIndex::new(&bytes).path()).unwrap();
     let check = &index.check_blocks()[0];
-    assert_eq!((check.blocks, check.damaged_blocks), (5, 2));
+    assert_eq!((check.blocks, check.damaged_blocks), (3000u64.div_ceil(16), 2));
     let first = check.first.as_ref().unwrap();
-    assert_eq!(first.part, "vectors, block 1");
+    assert_eq!(first.part, "vectors, rows 16 to 31");
     assert_eq!(first.offset_bytes as usize, start + blocks);
     assert_eq!(index.vectors().unwrap_err(), *first);
     assert_eq!(index.ids().unwrap()[..2], [5, 6]);
@@ -56,15 +56,15 @@ fn many_searches_check_first_what_they_would_come_to() {
             let built = if with_codes { built.with_codes(rows) } else { built.without_codes() };
             let mut bytes = file_bytes(&built, rows, None, "");
             let whole = Index::open(TempIndex::new(&bytes).path()).unwrap();
-            whole.check_ahead(1000, 100).unwrap();
-            let block = 64 * 1024;
+            whole.check_ahead(3000, 100).unwrap();
+            let block = 16 * 24 * 4;
             bytes[index::file::VECTORS_OFFSET as usize + 3 * block + 17] ^= 1;
             let index = Index::open(TempIndex::new(&bytes).path()).unwrap();
             // One search may come to nothing that is damaged: it is for itself to find out.
             index.check_ahead(1, 1).unwrap();
             for _ in 0..2 {
-                let found = index.check_ahead(1000, 100).unwrap_err();
-                assert_eq!(found.part, "vectors, block 3");
+                let found = index.check_ahead(3000, 100).unwrap_err();
+                assert_eq!(found.part, "vectors, rows 48 to 63");
                 assert_eq!(index.search_all(rows, 5, 100).unwrap_err(), found);
             }
             // Neither is an answer another one for it.

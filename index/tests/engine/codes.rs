@@ -20,11 +20,11 @@ const DIM: usize = 12;
 /// Bytes of a row of codes.
 const STRIDE: usize = 64;
 /// Rows of a block of codes.
-const BLOCK_ROWS: usize = 1_024;
+const BLOCK_ROWS: usize = 16;
 
 static VALUES: LazyLock<Vec<f32>> = LazyLock::new(|| clustered(60, ROWS, DIM));
 
-/// A file with two blocks of codes and two of vectors.
+/// A file with blocks of 16 rows of codes and of 32 vectors.
 static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let rows = Matrix::new(&VALUES, DIM);
     file_bytes(&built(rows, &small_params(Metric::Cosine)).with_codes(rows), rows, None, "")
@@ -42,9 +42,10 @@ fn sections_of_codes_hold_what_their_names_say() {
         let raw = Raw(file_bytes(&built, rows, None, "a = 1\n"));
         let mut kinds = vec![kind::VECTORS, kind::VECTOR_CHECKSUMS, kind::LEVEL0, kind::UPPER];
         kinds.extend((metric == Metric::Cosine).then_some(kind::INVERSE_NORMS));
-        kinds.extend([kind::QUANTIZER, kind::CODE_TERMS, kind::CODES, kind::CODE_CHECKSUMS, kind::RECIPE]);
+        kinds.extend([kind::QUANTIZER, kind::CODE_TERMS, kind::CODE_ERRORS]);
+        kinds.extend([kind::CODES, kind::CODE_CHECKSUMS, kind::RECIPE]);
         assert_eq!(raw.kinds(), kinds);
-        assert_eq!(raw.section(kind::CODE_CHECKSUMS).len(), 2 * 8);
+        assert_eq!(raw.section(kind::CODE_CHECKSUMS).len(), ROWS.div_ceil(BLOCK_ROWS) * 8);
         let numbers = f32s(&raw, kind::QUANTIZER);
         let (scale, limit, centre) = (numbers[0], numbers[1], &numbers[2..]);
         assert_eq!((limit, centre.len()), (127.0, DIM));
@@ -92,12 +93,14 @@ fn codes_change_no_other_section_and_depend_on_no_builder() {
             for kind in without.kinds() {
                 assert!(section(&with, kind) == section(&without, kind), "{builder:?} {metric}, {kind}");
             }
-            assert_eq!(without.kinds().len() + 4, with.kinds().len());
+            assert_eq!(without.kinds().len() + 5, with.kinds().len());
             assert_eq!(built.graph_digest(), digest);
             let again = built.with_codes(rows);
             assert!(file_bytes(&again, rows, None, "a = 1\n") == with.0, "{builder:?} {metric}");
-            of_builders
-                .push([kind::QUANTIZER, kind::CODE_TERMS, kind::CODES].map(|kind| section(&with, kind)));
+            of_builders.push(
+                [kind::QUANTIZER, kind::CODE_TERMS, kind::CODE_ERRORS, kind::CODES]
+                    .map(|kind| section(&with, kind)),
+            );
         }
         assert!(of_builders.iter().all(|codes| *codes == of_builders[0]), "{metric}");
     }
@@ -238,7 +241,8 @@ fn a_changed_code_is_refused_by_the_search_that_touches_it() {
             for &at in places {
                 for change in [0xff, 0x01] {
                     let found = patient.with_byte(at, FILE[at] ^ change, answers);
-                    let block = format!("codes, block {}", (at - codes.start) / (BLOCK_ROWS * STRIDE));
+                    let first = (at - codes.start) / (BLOCK_ROWS * STRIDE) * BLOCK_ROWS;
+                    let block = format!("codes, rows {first} to {}", (first + BLOCK_ROWS).min(ROWS) - 1);
                     let mut refused = 0;
                     for (found, expected) in found.iter().zip(&expected) {
                         match found {
@@ -265,12 +269,12 @@ fn a_changed_code_is_refused_by_the_search_that_touches_it() {
 fn a_changed_vector_is_refused_when_hits_are_compared_exactly() {
     let vectors = Raw(FILE.clone()).section(kind::VECTORS);
     let rows = Matrix::new(&VALUES, DIM);
-    // The last row lies in the second block. Vectors of rows that are no hits are never touched.
+    // Vectors of rows that cannot be hits are never touched.
     let at = vectors.end - 1;
     Patient::new(&FILE).with_byte(at, FILE[at] ^ 1, |file| {
         let index = Index::open(file.path()).unwrap();
         let refused = index.searcher().search(rows.row(ROWS as u32 - 1), 1, 10).unwrap_err();
-        assert_eq!(refused.part, "vectors, block 1");
+        assert_eq!(refused.part, "vectors, rows 1472 to 1499");
     });
 }
 
@@ -278,13 +282,14 @@ fn a_changed_vector_is_refused_when_hits_are_compared_exactly() {
 fn every_changed_byte_about_codes_is_refused_at_once() {
     let raw = Raw(FILE.clone());
     let codes = raw.section(kind::CODES);
-    let places: Vec<usize> = [kind::QUANTIZER, kind::CODE_TERMS, kind::CODES, kind::CODE_CHECKSUMS]
-        .into_iter()
-        .flat_map(|kind| raw.entry_of(kind)..raw.entry_of(kind) + 32)
-        // With the padding between them.
-        .chain((raw.section(kind::QUANTIZER).start..codes.start).step_by(3))
-        .chain(codes.end..FILE.len())
-        .collect();
+    let places: Vec<usize> =
+        [kind::QUANTIZER, kind::CODE_TERMS, kind::CODE_ERRORS, kind::CODES, kind::CODE_CHECKSUMS]
+            .into_iter()
+            .flat_map(|kind| raw.entry_of(kind)..raw.entry_of(kind) + 32)
+            // With the padding between them.
+            .chain((raw.section(kind::QUANTIZER).start..codes.start).step_by(3))
+            .chain(codes.end..FILE.len())
+            .collect();
     places.par_chunks(200).for_each_init(
         || Patient::new(&FILE),
         |patient, places| {
@@ -295,16 +300,24 @@ fn every_changed_byte_about_codes_is_refused_at_once() {
                             Err(index::file::OpenError::Corrupt(corrupt)) => corrupt.part,
                             other => panic!("byte {at} ^ {change:#x}: {other:?}"),
                         });
-                    let sections = [kind::QUANTIZER, kind::CODE_TERMS].map(|kind| raw.section(kind));
-                    match sections.iter().position(|section| section.contains(&at)) {
-                        Some(0) => assert_eq!(part, "quantizer"),
-                        Some(_) => assert_eq!(part, "code terms"),
-                        None => {}
+                    let sections = [
+                        (kind::QUANTIZER, "quantizer"),
+                        (kind::CODE_TERMS, "code terms"),
+                        (kind::CODE_ERRORS, "code errors"),
+                    ];
+                    for (kind, name) in sections {
+                        assert!(!raw.section(kind).contains(&at) || part == name, "byte {at}: {part}");
                     }
                 }
             }
         },
     );
+}
+
+fn errors_alone(raw: &mut Raw) {
+    for kind in [kind::QUANTIZER, kind::CODE_TERMS, kind::CODES, kind::CODE_CHECKSUMS] {
+        drop_section(raw, kind);
+    }
 }
 
 #[test]
@@ -319,6 +332,9 @@ fn codes_that_lack_a_part_are_refused() {
             ("a longer quantizer", |raw| lengthen(raw, kind::QUANTIZER, 4), "header, quantizer"),
             ("fewer terms", |raw| lengthen(raw, kind::CODE_TERMS, -4), "header, code terms"),
             ("more terms", |raw| lengthen(raw, kind::CODE_TERMS, 4), "header, code terms"),
+            ("fewer errors", |raw| lengthen(raw, kind::CODE_ERRORS, -4), "header, code errors"),
+            ("more errors", |raw| lengthen(raw, kind::CODE_ERRORS, 4), "header, code errors"),
+            ("errors of no codes", errors_alone, "header"),
             ("fewer codes", |raw| lengthen(raw, kind::CODES, -64), "header, codes"),
             ("a byte of codes less", |raw| lengthen(raw, kind::CODES, -1), "header, codes"),
             ("more codes", |raw| lengthen(raw, kind::CODES, 64), "header, codes"),

@@ -134,9 +134,9 @@ fn files_are_the_ones_of_earlier_versions() {
         [small.1, small.2, large.1, large.2].map(|bytes| XxHash3_64::oneshot(&bytes))
     });
     let expected = [
-        [0x48f6_dca5_271b_dac4, 0x0678_84cd_e73f_9c93, 0x1437_60cc_07a9_3d39, 0x9373_18a3_e93e_6b25],
-        [0x9bee_a719_354c_0d39, 0xcdba_6e17_8e65_6362, 0xda14_e9fb_065c_7ad4, 0xb322_0b47_d996_849a],
-        [0xe35e_e8d2_243b_b5c5, 0x8324_5b51_f52a_c953, 0x1582_e10e_964c_d520, 0x7e3a_668c_6b8f_fbad],
+        [0xde0e_d9ef_2b7c_3867, 0x024b_e6ea_6b36_9904, 0x75be_0ee6_83c0_2e66, 0xa1df_406b_44a6_e0d9],
+        [0x012e_ec3d_7a23_b837, 0xfeb9_e785_83c8_634c, 0x2ebe_304a_2210_8160, 0x337e_fb55_55e2_3fa8],
+        [0x7d99_7783_f096_4a4d, 0x0414_d1c4_37c7_e113, 0xee15_6efb_1b04_8c54, 0x7e45_4f13_5945_9c5d],
     ];
     assert_eq!(found, expected, "{found:#x?}");
 }

@@ -20,6 +20,7 @@ mod large;
 mod memory;
 mod mutations;
 mod outliers;
+mod rank;
 mod raw;
 mod roundtrip;
 mod storage;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use twox_hash::XxHash3_64;
 
-use crate::target::seal;
+use crate::target::{block_bytes, seal};
 
 pub(crate) const HEADER: usize = 4096;
 pub(crate) const FILLING: u32 = u32::MAX;
@@ -26,6 +26,7 @@ pub(crate) mod kind {
     pub(crate) const TEXT_IDS: u32 = 13;
     pub(crate) const VALUE_STEPS: u32 = 14;
     pub(crate) const SOURCE: u32 = 15;
+    pub(crate) const CODE_ERRORS: u32 = 16;
 }
 
 #[derive(Clone)]
@@ -98,7 +99,6 @@ impl Raw {
 
     /// The same for the codes, whose checksum is that of their block checksums.
     fn seal_codes(&mut self) {
-        const BLOCK: usize = 64 * 1024;
         let range = |raw: &Self, at: usize| {
             let start = usize::try_from(raw.u64(at + 8)).ok()?;
             let end = start.checked_add(usize::try_from(raw.u64(at + 16)).ok()?)?;
@@ -107,7 +107,8 @@ impl Raw {
         let Some(entry) = self.find(kind::CODES) else { return };
         let sums = self.find(kind::CODE_CHECKSUMS).and_then(|at| Some((at, range(self, at)?)));
         if let (Some(codes), Some((at, sums))) = (range(self, entry), sums) {
-            let blocks: Vec<u64> = self.0[codes].chunks(BLOCK).map(XxHash3_64::oneshot).collect();
+            let block = block_bytes(&self.0, kind::CODES as u8);
+            let blocks: Vec<u64> = self.0[codes].chunks(block).map(XxHash3_64::oneshot).collect();
             for (place, block) in sums.clone().step_by(8).zip(blocks) {
                 if place + 8 <= self.0.len() {
                     self.put_u64(place, block);

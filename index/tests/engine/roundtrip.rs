@@ -12,7 +12,7 @@ pub(crate) const ROWS: usize = 300;
 pub(crate) const DIM: usize = 64;
 pub(crate) const RECIPE: &str = "[input]\nformat = \"npy\" # ä\n";
 
-/// Rows 256 and up lie in the second block of the vectors. Rows 100 to 109 and 270 are copies.
+/// Rows 100 to 109 and 270 are copies.
 pub(crate) static VALUES: LazyLock<Vec<f32>> = LazyLock::new(|| {
     let mut values = clustered(30, ROWS, DIM);
     values.copy_within(20 * DIM..30 * DIM, 100 * DIM);
@@ -89,13 +89,14 @@ fn a_file_gives_the_answers_of_its_rows() {
 fn sections_hold_what_the_document_says() {
     let raw = Raw(FILE.clone());
     assert_eq!(&raw.0[..8], b"\x89SDB\r\n\x1a\n");
-    assert_eq!(raw.0[8..12], [1, 0, 0, 0]);
+    assert_eq!(raw.0[8..12], [1, 0, 1, 0]);
+    assert_eq!(raw.u64(16), 8);
     assert_eq!(raw.u64(32), FILE.len() as u64);
     assert_eq!((raw.rows(), raw.u32(48) as usize, raw.0[52]), (ROWS, DIM, 1));
     assert_eq!((raw.m(), raw.u32(60), raw.u32(64), raw.u64(72)), (4, 8, 33, 0xfeed_f00d_dead_beef));
     assert_eq!(raw.section(kind::VECTORS), 4096..4096 + ROWS * DIM * 4);
     assert_eq!(&raw.0[raw.section(kind::VECTORS)], bytemuck::cast_slice::<f32, u8>(&VALUES));
-    assert_eq!(raw.section(kind::VECTOR_CHECKSUMS).len(), 2 * 8);
+    assert_eq!(raw.section(kind::VECTOR_CHECKSUMS).len(), ROWS / 4 * 8);
     let stored_ids: Vec<u64> = raw.section(kind::IDS).step_by(8).map(|at| raw.u64(at)).collect();
     assert_eq!(stored_ids, (0..ROWS as u64).map(id).collect::<Vec<_>>());
     let norms: Vec<f32> =

@@ -25,12 +25,12 @@ fn patched(patch: impl FnOnce(&mut Raw)) -> Raw {
 #[test]
 fn later_major_versions_and_unknown_required_features_are_named() {
     for (at, byte, expected) in [
-        (8, 2, (2, 0)),
-        (9, 1, (257, 0)),
-        (16, 3, (1, 0)),
-        (16, 8, (1, 0)),
-        (20, 4, (1, 0)),
-        (23, 0x80, (1, 0)),
+        (8, 2, (2, 1)),
+        (9, 1, (257, 1)),
+        (16, 3, (1, 1)),
+        (16, 16, (1, 1)),
+        (20, 4, (1, 1)),
+        (23, 0x80, (1, 1)),
     ] {
         let error = open(&patched(|raw| raw.0[at] = byte)).unwrap_err();
         assert!(matches!(error, OpenError::Newer { version } if version == expected), "{at}: {error:?}");
@@ -40,7 +40,7 @@ fn later_major_versions_and_unknown_required_features_are_named() {
         assert!(matches!(open(&raw), Err(OpenError::Corrupt(_))));
     }
     let newer = open(&patched(|raw| raw.0[8..12].copy_from_slice(&[3, 0, 7, 0]))).unwrap_err();
-    assert_eq!(newer.to_string(), "written in format 3.7; this program reads up to 1.0");
+    assert_eq!(newer.to_string(), "written in format 3.7; this program reads up to 1.1");
 }
 
 #[test]

@@ -7,31 +7,31 @@
 //! by less than [`Bounds::rounding`] times the sum of their absolute values, plus what underflows. All that is here is in f64, and
 //! rounded to the safe side.
 
+use super::Quantizer;
 use crate::Metric;
-use crate::codes::Quantizer;
 
 /// More than f64 can be wrong by in the few steps of a bound.
 const SLACK: f64 = 1.0 + 1e-9;
 
 /// What the bounds have to know of a vector, in code units: nothing of it is too small.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Errors {
+pub(crate) struct Errors {
     /// At most so far is the vector from its codes.
-    pub(super) residual: f32,
+    pub(crate) residual: f32,
     /// At most so long is the vector (less no centre).
-    pub(super) length: f32,
+    pub(crate) length: f32,
 }
 
 impl Errors {
     /// Those of whichever vector is worse.
-    pub(super) fn max(self, other: Self) -> Self {
+    pub(crate) fn max(self, other: Self) -> Self {
         Self { residual: self.residual.max(other.residual), length: self.length.max(other.length) }
     }
 }
 
 /// A query's part of its bounds.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct QueryErrors {
+pub(crate) struct QueryErrors {
     /// Its residual.
     residual: f64,
     /// For inner products: what the length of a row is multiplied by.
@@ -44,14 +44,14 @@ pub(super) struct QueryErrors {
 
 impl QueryErrors {
     /// What the errors of a row cost with this query, for putting rows into an order.
-    pub(super) fn weights(&self, metric: Metric) -> (f64, f64) {
+    pub(crate) fn weights(&self, metric: Metric) -> (f64, f64) {
         if metric == Metric::Ip { (self.by_residual, self.by_length) } else { (1.0, 0.0) }
     }
 }
 
 /// The bounds for rows of one quantizer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
+pub(crate) struct Bounds {
     metric: Metric,
     /// Code units a unit of the rows.
     scale: f64,
@@ -64,7 +64,13 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    pub(super) fn new(metric: Metric, dim: usize, scale: f32, centre: &[f32]) -> Self {
+    /// Those for a quantizer; nothing where its scale, or what is divided by it, is near the ends of f32.
+    pub(crate) fn of(metric: Metric, dim: usize, quantizer: &Quantizer) -> Option<Self> {
+        let is_usual = (1e-30..=1e30).contains(&quantizer.scale);
+        is_usual.then(|| Self::new(metric, dim, quantizer.scale, &quantizer.centre))
+    }
+
+    fn new(metric: Metric, dim: usize, scale: f32, centre: &[f32]) -> Self {
         let scale = f64::from(scale);
         let squares: f64 = centre.iter().map(|&value| f64::from(value).powi(2)).sum();
         Self {
@@ -79,7 +85,7 @@ impl Bounds {
     }
 
     /// The errors of a vector whose values are multiplied by `factor` before they become `codes`, which have 128 added.
-    pub(super) fn errors(&self, vector: &[f32], factor: f32, quantizer: &Quantizer, codes: &[u8]) -> Errors {
+    pub(crate) fn errors(&self, vector: &[f32], factor: f32, quantizer: &Quantizer, codes: &[u8]) -> Errors {
         let (residual, length) = squares(vector, factor, quantizer, codes);
         let length = length.sqrt() * (1.0 + self.rounding);
         let rounded = residual.sqrt() * (1.0 + self.rounding);
@@ -94,7 +100,7 @@ impl Bounds {
     }
 
     /// What a query adds. `codes` have 128 added; `scale` is theirs.
-    pub(super) fn query(&self, errors: Errors, scale: f32, codes: &[u8]) -> QueryErrors {
+    pub(crate) fn query(&self, errors: Errors, scale: f32, codes: &[u8]) -> QueryErrors {
         let squares: i64 = codes.iter().map(|&code| (i64::from(code) - 128).pow(2)).sum();
         let residual = f64::from(errors.residual);
         QueryErrors {
@@ -106,7 +112,7 @@ impl Bounds {
     }
 
     /// What the codes of a pair may be apart, without their errors, if its distance is at most `bound`.
-    pub(super) fn reach(&self, query: &QueryErrors, bound: f64) -> f64 {
+    pub(crate) fn reach(&self, query: &QueryErrors, bound: f64) -> f64 {
         match self.metric {
             Metric::L2 => {
                 let squared = (bound + self.underflow) / (1.0 - self.rounding);
@@ -129,7 +135,7 @@ impl Bounds {
         clippy::cast_possible_truncation,
         reason = "it was compared, and a greater whole number is as right"
     )]
-    pub(super) fn threshold(&self, query: &QueryErrors, reach: f64, row: Errors) -> i32 {
+    pub(crate) fn threshold(&self, query: &QueryErrors, reach: f64, row: Errors) -> i32 {
         let residual = f64::from(row.residual);
         let most = if self.metric == Metric::Ip {
             let errors = query.by_length * f64::from(row.length) + query.by_residual * residual;
@@ -142,7 +148,7 @@ impl Bounds {
     }
 
     /// The greatest distance that a pair may have whose codes are `codes` apart.
-    pub(super) fn most(&self, query: &QueryErrors, codes: i32, row: Errors) -> f64 {
+    pub(crate) fn most(&self, query: &QueryErrors, codes: i32, row: Errors) -> f64 {
         let codes = f64::from(codes);
         let residual = f64::from(row.residual);
         let most = match self.metric {
