@@ -64,7 +64,19 @@ fn no_recipe(path: &Path) -> Failure {
 /// So many threads.
 pub(super) fn pool_of(threads: usize) -> Result<ThreadPool, Failure> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    pool.map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))
+    pool.map_err(|e| cannot_start(threads, &e))
+}
+
+/// So many threads, of which this is one: between two things that it does in the pool it stays where its data is, and the others are
+/// woken on other cores. Where it only waits for them, two of them wake on one core, and stay there for milliseconds. A
+/// thread can be part of one pool only.
+pub(super) fn pool_with_this_thread(threads: usize) -> Result<ThreadPool, Failure> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build();
+    pool.map_err(|e| cannot_start(threads, &e))
+}
+
+fn cannot_start(threads: usize, error: &rayon::ThreadPoolBuildError) -> Failure {
+    Failure::failed(format!("cannot start {threads} threads: {error}"))
 }
 
 /// What it means that an index cannot be opened.

@@ -18,8 +18,8 @@ pub(super) fn validate(sections: &Sections) -> Result<(), Corrupt> {
     let offset = |kind| header.section(kind).map_or(0, |section| section.offset_bytes);
 
     check_copies(sections, rows, offset(SectionKind::Copies))?;
-    let is_copy = copied_rows(sections, rows);
-    let is_node = |row: u32| (row as usize) < rows && !is_copy.has(row);
+    let copied = Copied::of(sections, rows);
+    let is_node = |row: u32| (row as usize) < rows && !copied.has(row);
     // On a level 0 that is the only level the entry point is a row.
     if let (Some(entry), 1) = (header.entry_point, header.levels.len())
         && !is_node(entry)
@@ -29,7 +29,7 @@ pub(super) fn validate(sections: &Sections) -> Result<(), Corrupt> {
 
     let level0 = sections.level0();
     let at = offset(SectionKind::Level0);
-    let edges = check_lists(level0, 2 * header.params.m, rows, &is_copy, "level-0 neighbours", at)?;
+    let edges = check_lists(level0, 2 * header.params.m, rows, &copied, "level-0 neighbours", at)?;
     check_count("edges of level 0", at, header.levels[0].edges, edges)?;
 
     let upper_at = offset(SectionKind::UpperLevels);
@@ -48,7 +48,7 @@ pub(super) fn validate(sections: &Sections) -> Result<(), Corrupt> {
         }
         let part = format!("neighbours of level {level}");
         let edges =
-            check_lists(neighbours, header.params.m, members.len(), &Copied::default(), &part, upper_at)?;
+            check_lists(neighbours, header.params.m, members.len(), &Copied::none(), &part, upper_at)?;
         check_count(&format!("edges of level {level}"), upper_at, info.edges, edges)?;
         below = Some(members);
     }
@@ -96,41 +96,48 @@ fn check_text_ids(sections: &Sections, at: u64) -> Result<(), Corrupt> {
 }
 
 /// Which rows are copies.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Copied {
     /// A bit a row; nothing if none is.
     bits: Vec<u64>,
+    /// For each remainder whether it is that of a copy.
+    suspects: Box<[bool; REMAINDERS]>,
 }
+
+/// So many that few rows have the remainder of one of few copies; a table of them stays in the nearest cache.
+const REMAINDERS: usize = 4096;
 
 impl Copied {
+    fn none() -> Self {
+        Self { bits: Vec::new(), suspects: Box::new([false; REMAINDERS]) }
+    }
+
+    /// The section was checked.
+    fn of(sections: &Sections, rows: usize) -> Self {
+        let mut copied = Self::none();
+        let all = sections.copies();
+        if all.is_empty() {
+            return copied;
+        }
+        copied.bits = vec![0; rows.div_ceil(64)];
+        #[expect(clippy::cast_possible_truncation, reason = "copies are rows of the map")]
+        let copies = &all[all.len() - sections.header().copies as usize..];
+        for &copy in copies {
+            copied.bits[copy as usize / 64] |= 1 << (copy % 64);
+            copied.suspects[copy as usize % REMAINDERS] = true;
+        }
+        copied
+    }
+
     fn has(&self, row: u32) -> bool {
-        self.bit(row) == 1
+        self.bits.get(row as usize / 64).is_some_and(|bits| bits >> (row % 64) & 1 == 1)
     }
 
-    /// 1 for a copy, else 0.
+    /// Not if it is no copy.
     #[inline]
-    fn bit(&self, row: u32) -> u64 {
-        self.bits.get(row as usize / 64).map_or(0, |bits| bits >> (row % 64) & 1)
+    fn may_have(&self, row: u32) -> bool {
+        self.suspects[row as usize % REMAINDERS]
     }
-
-    fn is_empty(&self) -> bool {
-        self.bits.is_empty()
-    }
-}
-
-/// The section was checked.
-fn copied_rows(sections: &Sections, rows: usize) -> Copied {
-    let all = sections.copies();
-    if all.is_empty() {
-        return Copied::default();
-    }
-    let mut bits = vec![0; rows.div_ceil(64)];
-    #[expect(clippy::cast_possible_truncation, reason = "copies are rows of the map")]
-    let copies = &all[all.len() - sections.header().copies as usize..];
-    for &copy in copies {
-        bits[copy as usize / 64] |= 1 << (copy % 64);
-    }
-    Copied { bits }
 }
 
 /// Neighbours are nodes of the level and no node its own, behind the last of a list is only filling, and what is no node
@@ -145,28 +152,30 @@ fn check_lists(
 ) -> Result<u64, Corrupt> {
     const LISTS_A_TASK: usize = 2048;
     let is_node = |slot: u32| (slot as usize) < slots && !copied.has(slot);
-    let look = |(slot, list): (usize, &[u32])| {
-        #[expect(clippy::cast_possible_truncation, reason = "rows have 31 bits")]
-        let slot = slot as u32;
-        if let Some(len) = length_of_good(list, slot, slots)
-            && (copied.is_empty() || has_no_copies(&list[..len], slot, copied))
-        {
-            return (len as u64, None);
-        }
-        // What is bad is looked for one by one.
+    // What is bad of a list, one by one.
+    let find_bad = |list: &[u32], slot: u32| {
         let len = list.iter().position(|&neighbour| neighbour == NONE).unwrap_or(stride);
         let (neighbours, filling) = list.split_at(len);
         let bad = neighbours
             .iter()
             .find(|&&neighbour| !is_node(neighbour) || neighbour == slot || !is_node(slot))
             .or_else(|| filling.iter().find(|&&neighbour| neighbour != NONE));
-        (len as u64, bad.map(|&bad| (slot, bad)))
+        (len, bad.map(|&bad| (slot, bad)))
+    };
+    let look = |(task, lists): (usize, &[u32])| {
+        let (mut edges, mut first) = (0, None);
+        #[expect(clippy::cast_possible_truncation, reason = "rows have 31 bits")]
+        let slots_of_task = (task * LISTS_A_TASK) as u32..;
+        for (slot, list) in slots_of_task.zip(lists.chunks_exact(stride)) {
+            let good = length_of_good(list, slot, slots, copied);
+            let (len, bad) = good.map_or_else(|| find_bad(list, slot), |len| (len, None));
+            edges += len as u64;
+            first = first.or(bad);
+        }
+        (edges, first)
     };
     // The first bad list counts, however many threads look.
-    let (edges, bad) = lists
-        .par_chunks_exact(stride)
-        .enumerate()
-        .with_min_len(LISTS_A_TASK)
+    let (edges, bad) = (lists.par_chunks(stride * LISTS_A_TASK).enumerate())
         .map(look)
         .reduce(|| (0, None), |(edges, first), (more, next)| (edges + more, first.or(next)));
     match bad {
@@ -179,30 +188,27 @@ fn check_lists(
     }
 }
 
-/// The length of a list that keeps all rules, where all slots below `slots` are nodes. Without a branch a value, and by signed
-/// comparisons, which every machine has for several at a time: opening looks at every list.
-fn length_of_good(list: &[u32], slot: u32, slots: usize) -> Option<usize> {
-    const FILLING: i32 = -1;
-    const { assert!(NONE == u32::MAX) };
-    let (slot, slots) = (slot.cast_signed(), i32::try_from(slots).unwrap_or(i32::MAX));
-    let (mut len, mut bad) = (0, 0);
+/// The length of a list that keeps all rules, if that can be told without a branch a value and by signed comparisons, which
+/// every machine has for several at a time: opening looks at every list.
+#[inline]
+fn length_of_good(list: &[u32], slot: u32, slots: usize, copied: &Copied) -> Option<usize> {
+    /// Turns the order of unsigned numbers into that of signed ones.
+    const SIGN: u32 = 1 << 31;
+    let most = (u32::try_from(slots).unwrap_or(u32::MAX) ^ SIGN).cast_signed();
+    let (mut len, mut bad) = (0u32, 0u32);
     for &neighbour in list {
-        let neighbour = neighbour.cast_signed();
-        len += i32::from(neighbour != FILLING);
-        bad |= i32::from(neighbour >= slots) | i32::from(neighbour == slot) | i32::from(neighbour < FILLING);
+        len += u32::from(neighbour != NONE);
+        // Filling becomes 0 here and a slot the number behind its own.
+        let is_slot_or_filling = (neighbour.wrapping_add(1) ^ SIGN).cast_signed() <= most;
+        bad |= u32::from(!is_slot_or_filling) | u32::from(neighbour == slot);
     }
     for (&before, &behind) in list.iter().zip(&list[1..]) {
-        bad |= i32::from(before == NONE) & i32::from(behind != NONE);
+        bad |= u32::from(before == NONE) & u32::from(behind != NONE);
     }
-    let is_good = bad == 0 && (slot < slots || len == 0);
-    is_good.then_some(usize::try_from(len).unwrap_or_default())
-}
-
-/// Whether neither the neighbours of a slot, which are slots of the level, nor itself are copies. A copy without neighbours is
-/// right.
-fn has_no_copies(neighbours: &[u32], slot: u32, copied: &Copied) -> bool {
-    let copies = neighbours.iter().fold(0, |copies, &neighbour| copies | copied.bit(neighbour));
-    copies == 0 && (neighbours.is_empty() || !copied.has(slot))
+    // Filling is looked up as well: lists of one length take no branch that depends on what is in them.
+    let suspects = list.iter().fold(false, |any, &neighbour| any | copied.may_have(neighbour));
+    let is_node = len == 0 || (slot as usize) < slots && !copied.may_have(slot);
+    (bad == 0 && !suspects && is_node).then_some(len as usize)
 }
 
 fn check_count(part: &str, at: u64, expected: u64, found: u64) -> Result<(), Corrupt> {

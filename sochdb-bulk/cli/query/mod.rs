@@ -13,7 +13,7 @@ use readers::FormatDescriptor;
 use serde::Serialize;
 
 use super::indexes::{MetricArg, open_index};
-use super::info::pool_of;
+use super::info::pool_with_this_thread;
 use super::queries::{self, Wanted};
 use super::shared::{Stats, StatsFlag, parse_format, parse_threads};
 use crate::Failure;
@@ -136,7 +136,7 @@ fn search(args: &Args, stats: &mut Stats, verbosity: Verbosity) -> Result<Report
         check_not_input(&args.output, query_files.iter().chain([&args.index]))?;
     }
     let threads = threads_or_all(args.threads);
-    let pool = pool_of(threads)?;
+    let pool = pool_with_this_thread(threads)?;
     let start = Instant::now();
     // Nothing is left behind that has a name: signals may end the program where it is.
     let cancel = Cancel::default();
