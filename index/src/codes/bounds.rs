@@ -57,6 +57,8 @@ pub(crate) struct Bounds {
     scale: f64,
     /// The length of the centre in code units.
     centre: f64,
+    /// At most so long are codes.
+    codes: f64,
     /// At most so wrong, relative to the sum of absolute values, is a sum of the kernels, of [`squares`], or an inverse norm.
     rounding: f64,
     /// At most so much more is lost where products underflow.
@@ -77,6 +79,7 @@ impl Bounds {
             metric,
             scale,
             centre: squares.sqrt() * scale * SLACK,
+            codes: 128.0 * (dim as f64).sqrt(),
             // A chain of `n` steps is wrong by `n * 2^-24`; with as much again for what underflows in a squared norm
             // that is no less than 2^-126. Some steps more for the difference, the tree over lanes, and the root.
             rounding: (dim as f64 + 16.0) * 2f64.powi(-23),
@@ -84,11 +87,16 @@ impl Bounds {
         }
     }
 
-    /// The errors of a vector whose values are multiplied by `factor` before they become `codes`, which have 128 added.
+    /// The errors of a vector whose values are multiplied by `factor` before they become `codes`, which have 128 added. The
+    /// length only for inner products.
     pub(crate) fn errors(&self, vector: &[f32], factor: f32, quantizer: &Quantizer, codes: &[u8]) -> Errors {
-        let (residual, length) = squares(vector, factor, quantizer, codes);
-        let length = length.sqrt() * (1.0 + self.rounding);
-        let rounded = residual.sqrt() * (1.0 + self.rounding);
+        let squares = residual_squares(vector, factor, quantizer, codes);
+        let rounded = squares.sqrt() * (1.0 + self.rounding);
+        // No more than from nothing to the centre, on to the codes, and to the vector.
+        let mut length = self.centre + self.codes + rounded;
+        if self.metric == Metric::Ip {
+            length = length_squares(vector, factor, quantizer).sqrt() * (1.0 + self.rounding);
+        }
         // Each value was multiplied, shifted, scaled and compared in f32: four steps of 2^-24 each, taken as sixteen.
         let mut residual = rounded + (length + self.centre + rounded) * 2f64.powi(-20) + 1e-6;
         if self.metric == Metric::Cosine {
@@ -181,18 +189,17 @@ fn up(value: f64) -> f32 {
     (value * (1.0 + 1e-6)) as f32
 }
 
-/// In code units the squares of the residual and of the vector itself, summed in f32: too large ones become infinite, and
-/// what underflows is less than 1e-6 of a code.
-fn squares(vector: &[f32], factor: f32, quantizer: &Quantizer, codes: &[u8]) -> (f64, f64) {
-    const LANES: usize = 16;
-    let (scale, mut residuals, mut lengths) = (quantizer.scale, [0.0f32; LANES], [0.0f32; LANES]);
+/// Lanes that sums are taken in.
+const LANES: usize = 16;
+
+/// In code units the squares of the residual, summed in f32: too large ones become infinite, and what underflows is less than
+/// 1e-6 of a code.
+fn residual_squares(vector: &[f32], factor: f32, quantizer: &Quantizer, codes: &[u8]) -> f64 {
+    let (scale, mut sums) = (quantizer.scale, [0.0f32; LANES]);
     let mut add = |values: &[f32], centre: &[f32], codes: &[u8]| {
-        let lanes = residuals.iter_mut().zip(&mut lengths);
-        for ((lanes, value), (centre, &code)) in lanes.zip(values).zip(centre.iter().zip(codes)) {
-            let value = value * factor;
-            let residual = (value - centre) * scale - (f32::from(code) - 128.0);
-            *lanes.0 += residual * residual;
-            *lanes.1 += (value * scale) * (value * scale);
+        for ((sum, value), (centre, &code)) in sums.iter_mut().zip(values).zip(centre.iter().zip(codes)) {
+            let residual = (value * factor - centre) * scale - (f32::from(code) - 128.0);
+            *sum += residual * residual;
         }
     };
     let ((values, last_values), (centres, last_centres), (all_codes, last_codes)) =
@@ -201,6 +208,16 @@ fn squares(vector: &[f32], factor: f32, quantizer: &Quantizer, codes: &[u8]) -> 
         add(values, centre, codes);
     }
     add(last_values, last_centres, last_codes);
-    let total = |lanes: [f32; LANES]| lanes.iter().map(|&lane| f64::from(lane)).sum();
-    (total(residuals), total(lengths))
+    sums.iter().map(|&lane| f64::from(lane)).sum()
+}
+
+/// The same of the vector itself.
+fn length_squares(vector: &[f32], factor: f32, quantizer: &Quantizer) -> f64 {
+    let mut sums = [0.0f32; LANES];
+    for values in vector.chunks(LANES) {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum += (value * factor * quantizer.scale) * (value * factor * quantizer.scale);
+        }
+    }
+    sums.iter().map(|&lane| f64::from(lane)).sum()
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use index::file::OpenError;
 use index::{Index, KnownGraph, TextIdSource};
+use rayon::prelude::*;
 
 use super::Hnsw;
 use super::text_ids::SpooledTextIds;
@@ -104,27 +105,34 @@ impl Earlier {
         Ok(())
     }
 
-    /// Hands over the vectors in parts, with the byte at which each belongs, after comparing them with their checksums.
+    /// Hands over the vectors in parts, with the byte at which each belongs, after comparing them with their checksums: on the
+    /// current rayon pool, in any order.
     pub(super) fn write_vectors(
         &self,
         cancel: &Cancel,
-        write: impl Fn(&[u8], u64) -> Result<(), Failure>,
+        write: impl Fn(&[u8], u64) -> Result<(), Failure> + Sync,
     ) -> Result<(), Failure> {
-        let (mut offset, mut buffer) = (0, Vec::new());
+        let mut offset = 0;
         for (path, index) in &self.0 {
-            let part_rows = (PORTION_BYTES / (4 * index.dim())).max(1);
-            for first in (0..index.rows()).step_by(part_rows) {
+            let row_bytes = 4 * index.dim();
+            let part_rows = (PORTION_BYTES / row_bytes).max(1);
+            let put = |buffer: &mut Vec<f32>, first: usize| {
                 cancel.check()?;
                 let rows = first..(first + part_rows).min(index.rows());
-                let vectors = index.vectors_of(rows, &mut buffer).map_err(|corrupt| {
+                let vectors = index.vectors_of(rows, buffer).map_err(|corrupt| {
                     Failure::failed(format!("{}: {corrupt}", path.display()))
                         .with_code(Code::Malformed)
                         .with_help("the file is damaged: copy it again, or build it again")
                 })?;
-                let bytes = bytemuck::cast_slice(vectors.values());
-                write(bytes, offset)?;
-                offset += bytes.len() as u64;
+                write(bytemuck::cast_slice(vectors.values()), offset + (first * row_bytes) as u64)
+            };
+            let parts = (0..index.rows()).into_par_iter().step_by(part_rows);
+            // The first that fails is told, however many threads there are.
+            let failed = parts.map_init(Vec::new, |buffer, first| put(buffer, first).err());
+            if let Some(failure) = failed.find_map_first(|failure| failure) {
+                return Err(failure);
             }
+            offset += (index.rows() * row_bytes) as u64;
         }
         Ok(())
     }

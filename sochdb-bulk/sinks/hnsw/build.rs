@@ -77,13 +77,18 @@ impl PositionalWriter for HnswFile {
             Ids::Numbers(ids) => (Some(ids.into_ids()), None),
             Ids::Texts(ids) => (None, Some(ids.finish()?)),
         };
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(finish.threads)
+            .build()
+            .map_err(|e| Failure::failed(format!("cannot start {} threads: {e}", finish.threads)))?;
         let ids = match &earlier {
             Some(earlier) => {
                 job.matrix = None;
-                earlier.write_vectors(finish.cancel, |bytes, offset| match &wide {
+                let write = |bytes: &[u8], offset| match &wide {
                     None => file.write_all_at(bytes, VECTORS_OFFSET + offset),
                     Some(wide) => write_wide(wide, bytes, offset, &file),
-                })?;
+                };
+                pool.install(|| earlier.write_vectors(finish.cancel, write))?;
                 earlier.ids_checked(ids, &job.input)?
             }
             None => ids,
@@ -98,10 +103,6 @@ impl PositionalWriter for HnswFile {
         let earlier_rows = earlier.as_ref().map_or(0, |earlier| earlier.rows());
         let rows = usize::try_from(earlier_rows.saturating_add(finish.rows))
             .map_err(|_| Failure::failed("there are more rows than memory has addresses"))?;
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(finish.threads)
-            .build()
-            .map_err(|e| Failure::failed(format!("cannot start {} threads: {e}", finish.threads)))?;
         let appended = earlier.as_ref().filter(|earlier| earlier.have_texts());
         let appended = appended.map(|earlier| AppendedTexts { earlier, of_stream: texts.as_ref() });
         let all_texts = match (&appended, &texts) {
