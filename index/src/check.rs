@@ -40,6 +40,11 @@ impl Index {
         self.sections().check_ahead(searches as u64, ef_search as u64)
     }
 
+    /// Whether there is something that [`Index::check_ahead`] would check: where not, no pool is needed for it.
+    pub fn wants_check_ahead(&self, searches: usize, ef_search: usize) -> bool {
+        self.sections().wants_check_ahead(searches as u64, ef_search as u64)
+    }
+
     /// All vectors, row by row, after their checksums: as [`Index::check_blocks`], but of the vectors alone. Where they are stored
     /// as f16 or i8, all of them are widened in memory; [`Index::vectors_of`] does so with a part.
     ///

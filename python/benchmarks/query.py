@@ -5,8 +5,7 @@
 
 Each round runs, in turn, the program from start to exit, and a fresh Python process with the package `sochdb-bulk` (or
 PYTHONPATH=python/src after build_native.py) that opens the index and searches for all queries: a first pass, which is the first to
-touch the file, and some more. The package searches through the C interface, which checks blocks where searches come to them, not first
-and in order as the program does: its first pass is slower for that.
+touch the file, and some more.
 """
 
 import argparse

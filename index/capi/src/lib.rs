@@ -129,9 +129,10 @@ unsafe fn index_of<'a>(index: *const SbiIndex) -> Result<&'a SbiIndex, Error> {
 }
 
 /// Does the work of one call on threads that end with it. The threads of a pool that stays would be missing in a process
-/// that is forked from this one, as Python's `multiprocessing` does, and whoever counts on them would wait for ever.
-fn in_a_pool_of_its_own<R: Send>(work: impl FnOnce() -> R + Send) -> Result<R, Error> {
-    let pool = rayon::ThreadPoolBuilder::new().build();
+/// that is forked from this one, as Python's `multiprocessing` does, and whoever counts on them would wait for ever. 0 threads
+/// are one for each core.
+fn in_a_pool_of_its_own<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> Result<R, Error> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.map(|pool| pool.install(work)).map_err(|e| Error(Status::Io, format!("cannot start threads: {e}")))
 }
 
@@ -167,7 +168,7 @@ pub unsafe extern "C" fn sbi_open(path: *const u8, path_bytes: usize, opened: *m
         // SAFETY: not null, and as long as the caller says.
         let bytes = unsafe { std::slice::from_raw_parts(path, path_bytes) };
         let path = path_of(bytes)?;
-        let index = in_a_pool_of_its_own(|| Index::open(&path))??;
+        let index = in_a_pool_of_its_own(0, || Index::open(&path))??;
         let handle = Box::new(SbiIndex { index, memories: Memories::default() });
         // SAFETY: not null, and the caller's to be written.
         unsafe { opened.write(Box::into_raw(handle)) };
@@ -358,7 +359,7 @@ pub unsafe extern "C" fn sbi_vectors(index: *const SbiIndex, vectors: *mut *cons
         if vectors.is_null() {
             return Err(invalid("expected a place for the address, found a null pointer"));
         }
-        let vectors_checked = in_a_pool_of_its_own(|| handle.index.vectors())??;
+        let vectors_checked = in_a_pool_of_its_own(0, || handle.index.vectors())??;
         let address = vectors_checked.values().as_ptr();
         // SAFETY: not null, and the caller's to be written.
         unsafe { vectors.write(address) };

@@ -7,7 +7,7 @@ use std::thread;
 
 use index::{Index, SearchMemory};
 
-use crate::{Error, invalid};
+use crate::{Error, in_a_pool_of_its_own, invalid};
 
 /// Queries that a thread takes at a time: few enough that all end together, enough that taking them costs nothing.
 const CHUNK_QUERIES: usize = 16;
@@ -51,6 +51,10 @@ pub(crate) fn search(
         return Err(invalid(format!(
             "query {row}, column {column}: expected a finite number, found {value}"
         )));
+    }
+    let (searches, ef) = (request.queries.len() / dim, request.ef_search.max(request.k));
+    if index.wants_check_ahead(searches, ef) {
+        in_a_pool_of_its_own(request.threads, || index.check_ahead(searches, ef))??;
     }
     let chunks = request.queries.chunks(dim * CHUNK_QUERIES).len();
     let threads = match request.threads {

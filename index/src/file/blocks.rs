@@ -93,15 +93,20 @@ impl Blocks {
         Ok(self.unchecked.load(Ordering::Relaxed))
     }
 
-    /// Compares all blocks that were not, in the current rayon pool, if so many uses of rows would come to nearly all of
-    /// them anyway. In order that takes half as long as where uses happen to come.
-    pub(super) fn check_ahead(&self, maps: Maps<'_>, uses: u64) -> Result<(), Corrupt> {
+    /// Whether there are blocks that were not compared, and so many uses of rows would come to nearly all of them.
+    pub(super) fn wants_check_ahead(&self, uses: u64) -> bool {
         /// As many leave about one block of 3,000 out, if they come to all rows alike.
         const USES_A_BLOCK: u64 = 8;
-        let blocks = self.count();
-        if self.unchecked.load(Ordering::Relaxed) == 0 || uses / USES_A_BLOCK < blocks as u64 {
+        self.unchecked.load(Ordering::Relaxed) > 0 && uses / USES_A_BLOCK >= self.count() as u64
+    }
+
+    /// Compares all blocks that were not, in the current rayon pool, if [`Blocks::wants_check_ahead`]. In order that takes half
+    /// as long as where uses happen to come.
+    pub(super) fn check_ahead(&self, maps: Maps<'_>, uses: u64) -> Result<(), Corrupt> {
+        if !self.wants_check_ahead(uses) {
             return Ok(());
         }
+        let blocks = self.count();
         let check = |block| self.check_one(maps, block).err();
         let first = (0..blocks).into_par_iter().with_min_len(self.blocks_a_task()).find_map_first(check);
         first.map_or(Ok(()), Err)

@@ -399,18 +399,36 @@ impl Sections {
         [self.vectors.check_all(self.vector_maps())].into_iter().chain(codes).collect()
     }
 
+    /// How often so many searches with a beam of `ef_search` come to codes, and to vectors.
+    fn uses(&self, searches: u64, ef_search: u64) -> (u64, u64) {
+        /// A walk computes ten to forty distances for each candidate that it keeps.
+        const DISTANCES_A_CANDIDATE: u64 = 8;
+        /// Of the candidates, where codes say which ones may be among the nearest.
+        const ONE_IN: u64 = 4;
+        let kept = searches.saturating_mul(ef_search);
+        let computed = kept.saturating_mul(DISTANCES_A_CANDIDATE);
+        match (&self.codes, self.code_errors()) {
+            (None, _) => (0, computed),
+            (Some(_), None) => (computed, kept),
+            (Some(_), Some(_)) => (computed, kept / ONE_IN),
+        }
+    }
+
+    /// Whether there is something that [`Sections::check_ahead`] would check.
+    pub(crate) fn wants_check_ahead(&self, searches: u64, ef_search: u64) -> bool {
+        let (of_codes, of_vectors) = self.uses(searches, ef_search);
+        let codes = self.codes.as_ref().is_some_and(|codes| codes.wants_check_ahead(of_codes));
+        codes || self.vectors.wants_check_ahead(of_vectors)
+    }
+
     /// Checks codes and vectors now, each if so many searches with a beam of `ef_search` would come to nearly all of its
     /// blocks.
     pub(crate) fn check_ahead(&self, searches: u64, ef_search: u64) -> Result<(), Corrupt> {
-        /// A walk computes ten to forty distances for each candidate that it keeps.
-        const DISTANCES_A_CANDIDATE: u64 = 8;
-        let kept = searches.saturating_mul(ef_search);
-        let computed = kept.saturating_mul(DISTANCES_A_CANDIDATE);
-        let Some(codes) = &self.codes else {
-            return self.vectors.check_ahead(self.vector_maps(), computed);
-        };
-        codes.check_ahead(self.code_maps(), computed)?;
-        self.vectors.check_ahead(self.vector_maps(), kept)
+        let (of_codes, of_vectors) = self.uses(searches, ef_search);
+        if let Some(codes) = &self.codes {
+            codes.check_ahead(self.code_maps(), of_codes)?;
+        }
+        self.vectors.check_ahead(self.vector_maps(), of_vectors)
     }
 
     /// Makes sure that all vectors are what was written.

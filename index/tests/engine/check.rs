@@ -56,14 +56,16 @@ fn many_searches_check_first_what_they_would_come_to() {
             let built = if with_codes { built.with_codes(rows) } else { built.without_codes() };
             let mut bytes = file_bytes(&built, rows, None, "");
             let whole = Index::open(TempIndex::new(&bytes).path()).unwrap();
-            whole.check_ahead(3000, 100).unwrap();
+            assert!(whole.wants_check_ahead(3000, 400) && !whole.wants_check_ahead(1, 1));
+            whole.check_ahead(3000, 400).unwrap();
+            assert!(!whole.wants_check_ahead(3000, 400));
             let block = 16 * 24 * 4;
             bytes[index::file::VECTORS_OFFSET as usize + 3 * block + 17] ^= 1;
             let index = Index::open(TempIndex::new(&bytes).path()).unwrap();
             // One search may come to nothing that is damaged: it is for itself to find out.
             index.check_ahead(1, 1).unwrap();
             for _ in 0..2 {
-                let found = index.check_ahead(3000, 100).unwrap_err();
+                let found = index.check_ahead(3000, 400).unwrap_err();
                 assert_eq!(found.part, "vectors, rows 48 to 63");
                 assert_eq!(index.search_all(rows, 5, 100).unwrap_err(), found);
             }
