@@ -17,6 +17,7 @@ pub use partition::{KnownGraph, LeafBench, PartitionBuilder};
 use self::repair::Connected;
 use crate::codes::{Codes, stride_bytes};
 use crate::copies::Copies;
+use crate::file::Cut;
 use crate::graph::{Graph, MAX_ROWS};
 use crate::params::InvalidParams;
 use crate::vectors::{InvalidRow, PlainRows, inverse_norms};
@@ -175,7 +176,8 @@ pub type MemoryPart = (&'static str, u64);
 /// Upper bounds of the memory of [`build`] and the writing of its file, besides the rows themselves, which usually are a
 /// mapped file. The whole is their sum.
 ///
-/// With `n` rows of `d` values and `T` threads there are 2.5 MiB, `25 n` for inverse norms, order, hashes and repair,
+/// With `n` rows of `d` values and `T` threads there are 2.5 MiB, `25 n` for inverse norms, order, hashes and repair, 8 for each row or
+/// kilobyte of rows for checksums,
 /// `n * (d rounded up to 64, + 8)` for codes, if there are any, and what the builder needs:
 ///
 /// | builder | bytes |
@@ -194,7 +196,8 @@ pub fn memory_parts(
     threads: usize,
 ) -> Vec<MemoryPart> {
     const FIXED_BYTES: u64 = 5 << 19;
-    let mut parts = vec![("rows", rows * 25), ("fixed", FIXED_BYTES)];
+    let checksums = Cut::by_rows(4 * dim).count((rows * 4).saturating_mul(dim as u64)) * 8;
+    let mut parts = vec![("rows", rows * 25 + checksums), ("fixed", FIXED_BYTES)];
     if codes || builder.makes_codes() {
         parts.push(("codes", rows * (stride_bytes(dim) as u64 + 8)));
     }

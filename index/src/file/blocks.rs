@@ -72,10 +72,12 @@ impl Blocks {
     /// Compares a block that was not compared before.
     #[cold]
     fn check_first(&self, maps: Maps<'_>, block: usize) -> Result<(), Corrupt> {
-        /// Searches that come to nearly all rows would ask for ever because of the few that are left: those are checked at once.
-        const FEW: usize = 64;
+        /// Searches that come to nearly all rows would ask for ever because of the few that are left: one in so many, and so
+        /// few bytes that nobody waits for them. Those are checked at once.
+        const ONE_IN: usize = 64;
+        const FEW_BYTES: usize = 1 << 20;
         let left = self.check_one(maps, block)?;
-        if left > 0 && left < self.count() / FEW {
+        if (1..self.count() / ONE_IN).contains(&left) && left * self.cut.block_bytes() <= FEW_BYTES {
             (0..self.count()).try_for_each(|block| self.check_one(maps, block).map(|_| ()))?;
         }
         Ok(())

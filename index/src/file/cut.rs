@@ -38,6 +38,11 @@ impl Cut {
         }
     }
 
+    /// The blocks of a section of so many bytes.
+    pub(crate) fn count(self, bytes: u64) -> u64 {
+        bytes.div_ceil(self.block_bytes() as u64)
+    }
+
     /// The blocks of these rows, of which there is at least one.
     #[inline]
     pub(crate) fn blocks_of(self, rows: Range<usize>) -> Range<usize> {

@@ -358,7 +358,7 @@ impl Header {
         let (m, rows) = (self.params.m as u64, self.rows);
         let codes = rows * stride_bytes(self.dim) as u64;
         let vectors = rows * self.dim as u64 * self.storage.value_bytes() as u64;
-        let checksums = |bytes: u64, cut: Cut| bytes.div_ceil(cut.block_bytes() as u64) * 8;
+        let checksums = |bytes: u64, cut: Cut| cut.count(bytes) * 8;
         Some(match kind {
             SectionKind::Vectors => vectors,
             SectionKind::VectorChecksums => checksums(vectors, self.cut_of_vectors()),

@@ -5,6 +5,7 @@ mod cut;
 mod header;
 mod open;
 mod section;
+mod sections;
 mod source;
 mod validate;
 mod write;
