@@ -14,6 +14,7 @@ use super::reservoir::Reservoirs;
 use super::{Effort, Seeds};
 use crate::build::{BuildInput, Monitor, Phase, Stopped};
 use crate::codes::{Codes, CodesView};
+use crate::distance::prefetch;
 use crate::graph::{Layer, NONE, positions};
 use crate::level::hash;
 
@@ -73,19 +74,26 @@ impl<'a> LevelBuilder<'a> {
     /// Offers to every row of level 0 the rows that are known to be near.
     #[expect(clippy::cast_possible_truncation, reason = "rows are fewer than 2^31")]
     pub(super) fn seed(&self, candidates: &Candidates, seeds: &Seeds<'_>) {
+        /// The position of a row that is a copy.
+        const NOWHERE: u32 = u32::MAX;
         let (members, codes) = (self.members(), self.codes.view());
-        let position_of = |row: u32| members.binary_search(&row).ok().map(|at| at as u32);
+        let mut positions = vec![NOWHERE; self.input.rows.matrix.rows()];
+        for (at, &row) in members.iter().enumerate() {
+            positions[row as usize] = at as u32;
+        }
         self.all_positions().par_iter().for_each_init(
             Default::default,
             |(near, offered, sorting): &mut (Vec<u32>, Vec<Near>, Vec<Near>), &position| {
                 let row = members[position as usize];
                 near.clear();
                 seeds(row, near);
+                near.iter().for_each(|&other| prefetch(codes.row(other)));
                 offered.clear();
                 for four in near.chunks(4) {
                     let rows = std::array::from_fn(|i| *four.get(i).unwrap_or(&four[0]));
                     for (distance, &other) in codes.distances_of(row, rows).into_iter().zip(four) {
-                        offered.extend(position_of(other).map(|at| Near::new(distance, at)));
+                        let at = positions[other as usize];
+                        offered.extend((at != NOWHERE).then(|| Near::new(distance, at)));
                     }
                 }
                 candidates.reservoirs.offer(position, offered, sorting);
