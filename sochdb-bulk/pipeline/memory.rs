@@ -8,7 +8,7 @@ use crate::{Code, Failure};
 
 /// What any process needs, and each of its threads: what was measured where nothing else is in memory, and a little more. A
 /// good part of it are the tables that the loader makes of the program, of which more is left without optimisation.
-const PROCESS_BYTES: u64 = if cfg!(debug_assertions) { 1536 << 10 } else { 1088 << 10 };
+const PROCESS_BYTES: u64 = if cfg!(debug_assertions) { 1600 << 10 } else { 1088 << 10 };
 const THREAD_BYTES: u64 = 32 << 10;
 
 /// What the stream itself holds: the batches in flight.
