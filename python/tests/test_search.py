@@ -151,7 +151,7 @@ def test_files_that_are_no_index(rows: np.ndarray) -> None:
     data[4096 + 100] ^= 4
     Path("damaged.hnsw").write_bytes(data)
     with Index.open("damaged.hnsw") as index:
-        with pytest.raises(CorruptFile, match="vectors, block 0"):
+        with pytest.raises(CorruptFile, match="vectors, rows 0 to 15"):
             index.vectors
         with pytest.raises(CorruptFile):
             index.search(rows, 1, 1000)
