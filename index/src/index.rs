@@ -6,16 +6,18 @@ use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
-use crate::beam::Candidate;
+use crate::beam::{Beam, Candidate};
 use crate::codes::bounds::Bounds;
 use crate::codes::{CodesView, Quantizer, stride_bytes, used_bytes};
 use crate::copies::CopiesView;
 use crate::file::{Corrupt, Header, OpenError, Sections};
 use crate::graph::{GraphAccess, LayerView, positions};
 use crate::rank::{CodeErrors, RowErrors, rank};
-use crate::search::{CodeScorer, NarrowRows, NarrowScorer, Score, Scorer, Scratch, descend, search_level};
+use crate::search::{
+    CodeScorer, NarrowRows, NarrowScorer, Score, Scorer, Scratch, descend, factor_of, search_level,
+};
 use crate::vectors::Rows;
-use crate::{Distance, Matrix, Metric};
+use crate::{Distance, Matrix};
 
 /// A row that a search found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -160,10 +162,8 @@ impl Index {
     fn code_errors(&self, query: &[f32], quantizer: &Quantizer, codes: &[u8]) -> Option<CodeErrors<'_>> {
         let bounds = self.bounds.as_ref()?;
         let (residuals, lengths) = self.sections.code_errors()?;
-        let cosine = self.distance.metric() == Metric::Cosine;
-        let factor = if cosine { self.distance.inverse_norm(query) } else { 1.0 };
         let codes = &codes[..query.len()];
-        let errors = bounds.errors(query, factor, quantizer, codes);
+        let errors = bounds.errors(query, factor_of(query, &self.distance), quantizer, codes);
         let query = bounds.query(errors, quantizer.scale, codes);
         Some(CodeErrors { bounds, query, rows: RowErrors { residuals, lengths } })
     }
@@ -262,7 +262,7 @@ impl GraphAccess for Index {
 #[derive(Debug, Default)]
 pub struct SearchMemory {
     scratch: Scratch,
-    nearest: Vec<Candidate>,
+    nearest: Beam,
 }
 
 /// Searches one index, reusing its memory.
@@ -270,7 +270,7 @@ pub struct SearchMemory {
 pub struct Searcher<'a> {
     index: &'a Index,
     scratch: Scratch,
-    nearest: Vec<Candidate>,
+    nearest: Beam,
     walks_by_codes: bool,
 }
 
@@ -331,7 +331,7 @@ impl Searcher<'_> {
     ) -> Result<Vec<Candidate>, Corrupt> {
         if ef < self.index.rows() {
             self.walk(query, scorer, wanted, ef)?;
-            let hits = self.hits(&self.nearest, wanted);
+            let hits = self.hits(self.nearest.candidates(), wanted);
             if hits.len() == wanted {
                 return Ok(hits);
             }
@@ -348,8 +348,8 @@ impl Searcher<'_> {
         let (Some(quantizer), Some(rows)) = (&index.quantizer, codes) else {
             let entry = descend(*index, scorer, 0, &mut scratch.distances)?;
             search_level(index.layer(0), scorer, entry, ef, scratch)?;
-            nearest.clear();
-            nearest.extend(scratch.beam.candidates().iter().take(wanted));
+            nearest.reset(wanted);
+            scratch.beam.candidates().iter().take(wanted).for_each(|&found| nearest.insert(found));
             return Ok(());
         };
         let mut codes = std::mem::take(&mut scratch.codes);

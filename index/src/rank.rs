@@ -4,7 +4,7 @@
 //! last of the nearest so far is not among them, and its vector is not read: of a hundred nodes found that are ten nearest rows and
 //! a handful besides. What comes out is what comparing all of them gives, to the bit.
 
-use crate::beam::Candidate;
+use crate::beam::{Beam, Candidate};
 use crate::codes::bounds::{Bounds, Errors, QueryErrors};
 use crate::file::Corrupt;
 use crate::search::Score;
@@ -46,51 +46,42 @@ impl CodeErrors<'_> {
     }
 }
 
-/// The `wanted` nearest of `found`, which are in the order of their codes, into `nearest`, in order; all if they are fewer.
-/// Without errors all are compared. Says how many were.
+/// Puts those of `found`, which are in the order of their codes, into `nearest`, which keeps the nearest `wanted`. Without errors
+/// all are compared. Says how many were.
 pub(crate) fn rank(
     found: &[Candidate],
     wanted: usize,
     scorer: &impl Score,
     errors: Option<&CodeErrors<'_>>,
-    nearest: &mut Vec<Candidate>,
+    nearest: &mut Beam,
 ) -> Result<u64, Corrupt> {
-    nearest.clear();
+    nearest.reset(wanted);
     let at_first = if errors.is_some() { wanted.min(found.len()) } else { found.len() };
     let (first, rest) = found.split_at(at_first);
-    compare(first, scorer, |candidate| nearest.push(candidate))?;
-    nearest.sort_unstable();
-    let (Some(errors), Some(&last)) = (errors, nearest.last()) else {
-        return Ok(first.len() as u64);
+    compare(first, scorer, |candidate| nearest.insert(candidate))?;
+    let Some(errors) = errors else { return Ok(first.len() as u64) };
+    let reach_of = |nearest: &Beam| {
+        let last = nearest.candidates().last().map_or(f32::INFINITY, |last| last.distance());
+        errors.bounds.reach(&errors.query, f64::from(last))
     };
     let mut compared = first.len();
-    let mut reach = errors.bounds.reach(&errors.query, f64::from(last.distance()));
+    let mut reach = reach_of(nearest);
     // Those that are out now stay out: what is wanted only comes nearer.
     let near: Vec<Candidate> =
         rest.iter().copied().filter(|&candidate| errors.may_be_near(candidate, reach)).collect();
     for (at, group) in near.chunks(GROUP).enumerate() {
         near.iter().skip((at + 1) * GROUP).take(GROUP).for_each(|next| scorer.prefetch(next.node()));
         let mut len = 0;
-        let mut left = [last; GROUP];
+        let mut left = [group[0]; GROUP];
         for &candidate in group.iter().filter(|&&candidate| errors.may_be_near(candidate, reach)) {
             left[len] = candidate;
             len += 1;
         }
-        compare(&left[..len], scorer, |candidate| insert(nearest, candidate))?;
+        compare(&left[..len], scorer, |candidate| nearest.insert(candidate))?;
         compared += len;
-        let last = nearest[nearest.len() - 1];
-        reach = errors.bounds.reach(&errors.query, f64::from(last.distance()));
+        reach = reach_of(nearest);
     }
     Ok(compared as u64)
-}
-
-/// Puts a candidate in its place among as many as there are, if it is nearer than the last.
-fn insert(nearest: &mut Vec<Candidate>, candidate: Candidate) {
-    let at = nearest.partition_point(|&other| other < candidate);
-    if at < nearest.len() {
-        nearest.pop();
-        nearest.insert(at, candidate);
-    }
 }
 
 /// Calls `compared` with the nodes and their distances by the vectors.

@@ -218,6 +218,11 @@ impl Score for NarrowScorer<'_> {
     }
 }
 
+/// What the values of a query are multiplied by before they become codes: cosine compares directions.
+pub(crate) fn factor_of(query: &[f32], distance: &Distance) -> f32 {
+    if distance.metric() == Metric::Cosine { distance.inverse_norm(query) } else { 1.0 }
+}
+
 /// The codes of a query, ready to be compared with those of rows. Distances are whole numbers, of another scale than the
 /// exact ones and in nearly their order.
 #[derive(Debug, Clone, Copy)]
@@ -239,9 +244,8 @@ impl<'a, C: Fn(u32) -> Result<(), Corrupt>> CodeScorer<'a, C> {
         codes: &'a mut Vec<u8>,
         check: C,
     ) -> Self {
-        let factor = if distance.metric() == Metric::Cosine { distance.inverse_norm(query) } else { 1.0 };
         codes.resize(rows.stride_bytes, 0);
-        quantizer.encode(query, factor, codes);
+        quantizer.encode(query, factor_of(query, distance), codes);
         let left = Terms::of(distance.metric(), codes, rows.products).left;
         Self { codes, left, rows, check }
     }

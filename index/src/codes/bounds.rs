@@ -59,7 +59,7 @@ pub(crate) struct Bounds {
     centre: f64,
     /// At most so long are codes.
     codes: f64,
-    /// At most so wrong, relative to the sum of absolute values, is a sum of the kernels, of [`squares`], or an inverse norm.
+    /// At most so wrong, relative to the sum of absolute values, is a sum of the kernels, of [`residual_squares`], or an inverse norm.
     rounding: f64,
     /// At most so much more is lost where products underflow.
     underflow: f64,
@@ -87,8 +87,8 @@ impl Bounds {
         }
     }
 
-    /// The errors of a vector whose values are multiplied by `factor` before they become `codes`, which have 128 added. The
-    /// length only for inner products.
+    /// The errors of a vector whose values are multiplied by `factor` before they become `codes`, which have 128 added. Only
+    /// inner products need a length that is near the true one.
     pub(crate) fn errors(&self, vector: &[f32], factor: f32, quantizer: &Quantizer, codes: &[u8]) -> Errors {
         let squares = residual_squares(vector, factor, quantizer, codes);
         let rounded = squares.sqrt() * (1.0 + self.rounding);

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::bounds::{Bounds, Errors};
 use super::{Codes, CodesView};
+use crate::Metric;
 use crate::vectors::Rows;
 
 /// Finds the errors of the codes of rows; see [`super::bounds`].
@@ -17,7 +18,7 @@ pub(crate) struct ErrorsOfCodes<'a> {
 
 impl<'a> ErrorsOfCodes<'a> {
     /// Nothing where distances by codes tell nothing about others.
-    pub(crate) fn new(codes: &'a Codes, metric: crate::Metric, dim: usize) -> Option<Self> {
+    pub(crate) fn new(codes: &'a Codes, metric: Metric, dim: usize) -> Option<Self> {
         let bounds = Bounds::of(metric, dim, &codes.quantizer)?;
         Some(Self { bounds, codes, view: codes.view(), dim })
     }

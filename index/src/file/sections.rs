@@ -96,7 +96,7 @@ impl<W: Write + Seek> SectionWriter<'_, W> {
 
     /// Narrows all rows and writes them.
     pub(super) fn narrowed(&mut self, matrix: Matrix<'_>, portions: &Portions<'_>) -> io::Result<Narrowed> {
-        /// Whole blocks, as these are a power of two, and no more than a task.
+        /// Whole blocks, whose rows are a power of two up to 1,024.
         const PORTION_ROWS: usize = 8192;
         const TASK_ROWS: usize = 64;
         let Portions { narrowing, cut, distance, errors_of } = portions;
