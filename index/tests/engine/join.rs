@@ -89,6 +89,46 @@ fn a_joined_graph_is_as_good_as_one_built_anew_at_any_number_of_threads() {
 }
 
 #[test]
+fn graphs_that_missed_little_are_carved_once_more_and_are_as_good_by_any_number_of_threads() {
+    // More than are compared row by row.
+    const ROWS: usize = 18_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut values = clustered(5, ROWS, DIM);
+    // Copies in the other half of rows of the first.
+    values.extend_from_within(..50 * DIM);
+    let rows = ROWS + 50;
+    let all = Matrix::new(&values, DIM);
+    let params = Params::new(Metric::L2);
+    let anew = build(all, &params, &AutoBuilder, &Unmonitored).unwrap();
+    let fresh = saved(&anew, all, dir.path(), "fresh");
+    for parts in [&[(0, 9000)][..], &[(0, 9000), (9000, rows)], &[(500, 15_000)]] {
+        let index = |&(first, end): &(usize, usize)| {
+            index_of(&values[first * DIM..end * DIM], &params, dir.path(), &format!("{first}-{end}"))
+        };
+        let indexes: Vec<Index> = parts.iter().map(index).collect();
+        let known: Vec<KnownGraph<'_>> = indexes
+            .iter()
+            .zip(parts)
+            .map(|(index, &(first_row, _))| KnownGraph { first_row, index })
+            .collect();
+        let join = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| build_from(all, &params, &AutoBuilder, &known, &Unmonitored).unwrap())
+        };
+        let joined = join(3);
+        assert!(joined.how().contains("rounds 1,"), "{}", joined.how());
+        assert_ne!(joined.graph_digest(), anew.graph_digest(), "{parts:?}: the graphs were of use");
+        assert_eq!(join(1).graph_digest(), joined.graph_digest(), "{parts:?}");
+        let joined = saved(&joined, all, dir.path(), "joined");
+        assert_eq!(joined.header().reachable_share(), 1.0, "{parts:?}");
+        for ef in [10, 40] {
+            let (anew, joined) = (recall(&fresh, Metric::L2, all, ef), recall(&joined, Metric::L2, all, ef));
+            assert!(joined >= anew - 0.02, "{parts:?} ef {ef}: {joined} joined, {anew} anew");
+        }
+    }
+}
+
+#[test]
 fn copies_of_rows_in_other_graphs_are_copies() {
     let dir = tempfile::tempdir().unwrap();
     let params = Params::new(Metric::L2);

@@ -16,6 +16,8 @@ const _: () = assert!(BLOCK_ROWS.is_multiple_of(TILE_ROWS) && BLOCK_ROWS.is_mult
 pub(super) enum Leaf<'a> {
     /// Each with each other.
     All(&'a [u32]),
+    /// Each with each other, but for those of one part: the parts stand first, one behind the other, and end at these places.
+    Parted(&'a [u32], &'a [usize]),
     /// Each of the first, which are [`BLOCK_ROWS`], with each of the second.
     Across(&'a [u32], &'a [u32]),
 }
@@ -29,15 +31,38 @@ impl<'a> Leaf<'a> {
 
     fn parts(self) -> (&'a [u32], &'a [u32]) {
         match self {
-            Self::All(all) => (all, &[]),
+            Self::All(all) | Self::Parted(all, _) => (all, &[]),
             Self::Across(first, second) => (first, second),
+        }
+    }
+
+    /// The first column that a row pairs with, which pairs with all after it.
+    fn first_column(self, row: usize) -> usize {
+        match self {
+            Self::Parted(_, ends) => {
+                let part = ends.partition_point(|&end| end <= row);
+                ends.get(part).copied().unwrap_or(row + 1)
+            }
+            // A row pairs with the columns behind it.
+            Self::All(_) | Self::Across(..) => row + 1,
         }
     }
 
     /// Tiles of rows that a panel is compared with: each pair once, so only rows up to its last column.
     fn tiles(self, first_column: usize) -> usize {
+        let end = first_column + TILE_COLUMNS;
         let rows = match self {
-            Self::All(all) => (first_column + TILE_COLUMNS).min(all.len()),
+            Self::All(all) => end.min(all.len()),
+            Self::Parted(all, ends) => {
+                let part = ends.partition_point(|&end| end <= first_column);
+                let is_of_one = ends.get(part).is_some_and(|&end_of_part| end <= end_of_part);
+                // Of a panel of one part only rows of the parts before.
+                if is_of_one {
+                    part.checked_sub(1).map_or(0, |before| ends[before])
+                } else {
+                    end.min(all.len())
+                }
+            }
             Self::Across(..) if first_column < BLOCK_ROWS => 0,
             Self::Across(..) => BLOCK_ROWS,
         };
@@ -121,8 +146,8 @@ impl LeafComparer {
                 let Some(distances) = places.next() else { return };
                 let first_row = tile * TILE_ROWS;
                 let valid = std::array::from_fn(|i| {
-                    // A row pairs with the columns behind it. Rows of padding are behind all columns.
-                    let from = (first_row + i + 1).saturating_sub(panel.first);
+                    // Rows of padding are behind all columns.
+                    let from = leaf.first_column(first_row + i).saturating_sub(panel.first);
                     if from < TILE_COLUMNS { panel.valid & u32::MAX << from } else { 0 }
                 });
                 let input = rows.tile(first_row, &panel, &valid);
@@ -161,6 +186,59 @@ impl LeafComparer {
                         nearest.add(panel.first + j, Near::new(distances[j], at as u32), bounds);
                     });
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codes::Codes;
+    use crate::level::hash;
+    use crate::vectors::PlainRows;
+    use crate::{Distance, Matrix, Metric, Params};
+
+    const DIM: usize = 8;
+
+    /// What is found for each of some rows, when every row is offered all that it meets.
+    fn met(rows: usize, leaf: impl Fn(&[u32]) -> Leaf<'_>) -> Vec<Vec<u32>> {
+        let values: Vec<f32> = (0..(rows * DIM) as u64).map(|i| (hash(3, i) >> 40) as f32).collect();
+        let plain = PlainRows { matrix: Matrix::new(&values, DIM), inverse_norms: &[] };
+        let codes = Codes::new(&plain, &Params::new(Metric::L2), Distance::new(Metric::L2).products());
+        let reservoirs = Reservoirs::new(rows, rows);
+        let positions: Vec<u32> = (0..).take(rows).collect();
+        LeafComparer::default().compare(leaf(&positions), rows, codes.view(), |row| row, &reservoirs);
+        let mut near = Vec::new();
+        positions
+            .iter()
+            .map(|&position| {
+                reservoirs.get(position, &mut near);
+                let mut met: Vec<u32> = near.iter().map(|near| near.position()).collect();
+                met.sort_unstable();
+                met
+            })
+            .collect()
+    }
+
+    #[test]
+    fn rows_of_one_part_do_not_meet_and_all_others_do() {
+        let cases: [(usize, &[usize]); 6] = [
+            (150, &[]),
+            (150, &[150]),
+            (150, &[70]),
+            (150, &[1, 33, 97]),
+            (160, &[32, 64, 160]),
+            (40, &[20]),
+        ];
+        for (rows, ends) in cases {
+            let part = |row: usize| ends.partition_point(|&end| end <= row);
+            let met = met(rows, |positions| Leaf::Parted(positions, ends));
+            for (row, met) in met.iter().enumerate() {
+                let others = (0..rows)
+                    .filter(|&other| other != row && (part(row) == ends.len() || part(other) != part(row)));
+                let wanted: Vec<u32> = others.map(|other| other as u32).collect();
+                assert_eq!(*met, wanted, "{rows} rows, parts to {ends:?}, row {row}");
             }
         }
     }

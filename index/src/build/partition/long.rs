@@ -31,15 +31,18 @@ const GROUP: usize = 128;
 const NEAREST: usize = 12;
 
 /// Rows that look for themselves.
-const SAMPLE_ROWS: u64 = 1024;
+pub(super) const LOOKING_ROWS: u64 = 1024;
+
+/// Rows that do where most of the graph was looked at when it was built.
+pub(super) const FEW_LOOKING_ROWS: u64 = 256;
 
 /// The beam with which they do.
 const EF: usize = 40;
 
-/// How many thousandths of a sample of rows a search in the graph finds, looking for just them.
-pub(super) fn found_permille(graph: &Graph, input: &BuildInput<'_>) -> u64 {
+/// How many thousandths of a sample of `looking_rows` rows a search in the graph finds, looking for just them.
+pub(super) fn found_permille(graph: &Graph, input: &BuildInput<'_>, looking_rows: u64) -> u64 {
     let members = &input.members[0];
-    let count = SAMPLE_ROWS.min(members.len() as u64);
+    let count = looking_rows.min(members.len() as u64);
     let found = (0..count)
         .into_par_iter()
         .map_init(Scratch::default, |scratch, i| {

@@ -48,6 +48,10 @@ const MORE_ROUNDS_ABOVE: u64 = 2;
 /// Candidates that hold so many thousandths of the true neighbours are good, and no more rounds are needed.
 const GOOD_PERMILLE: u64 = 890;
 
+/// The same where rows have neighbours in graphs: of what they have not as candidates most was not chosen there, either, as others
+/// stand for it.
+const GOOD_PERMILLE_OF_KNOWN: u64 = 870;
+
 /// With fewer than this after the first round, more rounds do not help: there is no structure to carve along. Isotropic
 /// random rows have 145, sentence embeddings 770, images of clothes 970.
 const HOPELESS_PERMILLE: u64 = 400;
@@ -65,8 +69,20 @@ const SCRATCH_BYTES: u64 = 256 << 10;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PartitionBuilder;
 
-/// Puts rows that are near a row of level 0 into a list.
-type Seeds<'a> = dyn Fn(u32, &mut Vec<u32>) + Sync + 'a;
+/// What is known of rows of level 0 before they are compared.
+trait Known: Sync {
+    /// Puts rows that are near a row into a list.
+    fn neighbours(&self, row: u32, near: &mut Vec<u32>);
+
+    /// The number of the graph that a row has neighbours in; nothing if it has none.
+    fn graph(&self, row: u32) -> Option<usize>;
+
+    /// How much of all rows a graph has.
+    fn share(&self, graph: usize) -> f64;
+
+    /// Whether the graphs missed so little that the rows of one need not meet again.
+    fn missed_little(&self) -> bool;
+}
 
 /// What `M` and `ef_construction` become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,10 +137,10 @@ impl PartitionBuilder {
         input: &BuildInput<'_>,
         monitor: &dyn Monitor,
         must_be_good: bool,
-        seeds: Option<&Seeds<'_>>,
+        known: Option<&dyn Known>,
     ) -> Result<Option<Outcome>, Stopped> {
         let mut effort = Effort::new(&input.params);
-        if seeds.is_some() {
+        if known.is_some() {
             // There is one round less, then, and rows of different graphs meet in rounds only.
             effort.later_fanout = effort.fanout;
         }
@@ -136,15 +152,17 @@ impl PartitionBuilder {
         let reduced = reduce::reduced(input, codes.view());
         let carving = reduced.as_ref().map_or(codes.view(), CodeTable::view);
         let level = |level| LevelBuilder::new(input, &codes, carving, effort, level, monitor);
-        let (candidates, sampled_permille) = find_candidates(&level(0), input, seeds, monitor)?;
-        if must_be_good && sampled_permille < GOOD_PERMILLE {
+        let (candidates, sampled_permille) = find_candidates(&level(0), input, known, monitor)?;
+        if must_be_good && sampled_permille < good_permille(known) {
             return Ok(None);
         }
         let rounds = candidates.rounds;
-        let mut layers = vec![level(0).layer(candidates)?];
+        let mut layers = vec![level(0).layer(candidates, known)?];
         layers.extend(upper_layers(input, &codes, carving, effort, rounds, monitor)?);
         let graph = Graph { layers, entry_point: entry_point(input) };
-        let (graph, has_long_links) = with_long_links(graph, input, &codes, carving, effort, monitor)?;
+        let looking_rows = if known.is_some() { long::FEW_LOOKING_ROWS } else { long::LOOKING_ROWS };
+        let (graph, has_long_links) =
+            with_long_links(graph, input, &codes, carving, effort, looking_rows, monitor)?;
         let effective_parameters = vec![
             ("fanout", effort.fanout as u64),
             ("leaf_k", effort.leaf_k as u64),
@@ -175,9 +193,9 @@ fn upper_layers(
             level.compare_all(&mut candidates)?;
         }
         while candidates.rounds < rounds + MORE_ROUNDS_ABOVE && level.positions() > SMALL_ROWS {
-            level.add_round(&mut candidates)?;
+            level.add_round(&mut candidates, None)?;
         }
-        layers.push(level.layer(candidates)?);
+        layers.push(level.layer(candidates, None)?);
     }
     Ok(layers)
 }
@@ -189,9 +207,10 @@ fn with_long_links(
     codes: &Codes,
     carving: CodesView<'_>,
     effort: Effort,
+    looking_rows: u64,
     monitor: &dyn Monitor,
 ) -> Result<(Graph, bool), Stopped> {
-    let found = long::found_permille(&graph, input);
+    let found = long::found_permille(&graph, input, looking_rows);
     if found >= FOUND_PERMILLE {
         return Ok((graph, false));
     }
@@ -200,31 +219,37 @@ fn with_long_links(
         LevelBuilder::new(input, codes, carving, effort, at, monitor).add_long_links(layer)?;
     }
     // Rows without structure are not found for other reasons, and long links are no help.
-    let do_help = (long::found_permille(&graph, input).saturating_sub(found)) * 3 >= 1000 - found;
+    let do_help =
+        (long::found_permille(&graph, input, looking_rows).saturating_sub(found)) * 3 >= 1000 - found;
     Ok(if do_help { (graph, true) } else { (without, false) })
+}
+
+fn good_permille(known: Option<&dyn Known>) -> u64 {
+    if known.is_some() { GOOD_PERMILLE_OF_KNOWN } else { GOOD_PERMILLE }
 }
 
 /// The candidates of level 0, and how many thousandths of the true neighbours of a sample are among them.
 fn find_candidates(
     level: &LevelBuilder<'_>,
     input: &BuildInput<'_>,
-    seeds: Option<&Seeds<'_>>,
+    known: Option<&dyn Known>,
     monitor: &dyn Monitor,
 ) -> Result<(Candidates, u64), Stopped> {
-    let pilot = Pilot::new(input, monitor);
+    let pilot = Pilot::new(input, known.filter(|known| known.missed_little()), monitor);
+    let good_permille = good_permille(known);
     let mut candidates = level.no_candidates();
-    if let Some(seeds) = seeds {
-        level.seed(&candidates, seeds);
-    }
     if level.positions() <= SMALL_ROWS {
         level.compare_all(&mut candidates)?;
         let found = pilot.found_permille(&candidates.reservoirs);
         return Ok((candidates, found));
     }
+    if let Some(known) = known {
+        level.seed(&candidates, known);
+    }
     loop {
-        level.add_round(&mut candidates)?;
+        level.add_round(&mut candidates, known)?;
         let found = pilot.found_permille(&candidates.reservoirs);
-        if found >= GOOD_PERMILLE {
+        if found >= good_permille {
             return Ok((candidates, found));
         }
         if found < HOPELESS_PERMILLE || candidates.rounds == MAX_ROUNDS {
@@ -232,6 +257,10 @@ fn find_candidates(
         }
     }
     if level.positions() <= MAX_EXACT_ROWS {
+        if candidates.are_apart {
+            drop(candidates);
+            candidates = level.no_candidates();
+        }
         level.compare_all(&mut candidates)?;
     }
     let found = pilot.found_permille(&candidates.reservoirs);

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::Known;
 use super::reservoir::Reservoirs;
 use crate::beam::Candidate;
 use crate::build::{BuildInput, Monitor};
@@ -11,6 +12,9 @@ use crate::search::{Score, Scorer};
 /// Rows of the sample.
 const SAMPLE_ROWS: usize = 32;
 
+/// The same where rows with graphs that missed little say already what to expect.
+const SAMPLE_ROWS_OF_KNOWN: usize = 16;
+
 /// Nearest rows that are looked for of each.
 const K: usize = 10;
 
@@ -18,21 +22,29 @@ const K: usize = 10;
 #[derive(Debug)]
 pub(super) struct Pilot {
     sample: Vec<u32>,
+    /// Without those that it has met in a known graph.
     nearest: Vec<Vec<Candidate>>,
+    /// How many those are.
+    met: u64,
 }
 
 impl Pilot {
-    /// Draws the sample and compares it with all rows.
-    pub(super) fn new(input: &BuildInput<'_>, monitor: &dyn Monitor) -> Self {
+    /// Draws the sample, from the rows that are to meet all if there are any, and compares it with all rows.
+    pub(super) fn new(input: &BuildInput<'_>, known: Option<&dyn Known>, monitor: &dyn Monitor) -> Self {
         const ROWS_A_TASK: usize = 64;
         let members = &input.members[0];
+        let graph = |row: u32| known.and_then(|known| known.graph(row));
+        let is_new = |row: &u32| graph(*row).is_none();
+        let (has_known, has_new) = (!members.iter().all(is_new), members.iter().any(is_new));
         let mut drawn: Vec<(u64, u32)> = (0u32..)
             .zip(members)
+            .filter(|(_, row)| !has_new || is_new(row))
             .map(|(position, &row)| (hash(input.params.seed ^ 0x0070_696c_6f74, u64::from(row)), position))
             .collect();
-        if drawn.len() > SAMPLE_ROWS {
-            drawn.select_nth_unstable(SAMPLE_ROWS);
-            drawn.truncate(SAMPLE_ROWS);
+        let rows = if has_known { SAMPLE_ROWS_OF_KNOWN } else { SAMPLE_ROWS };
+        if drawn.len() > rows {
+            drawn.select_nth_unstable(rows);
+            drawn.truncate(rows);
         }
         let sample: Vec<u32> = drawn.into_iter().map(|(_, position)| position).collect();
         let row = |position: u32| members[position as usize];
@@ -40,7 +52,7 @@ impl Pilot {
         let scorers: Vec<_> =
             sample.iter().map(|&of| Scorer::for_row(row(of), &input.distance, &input.rows)).collect();
         let nothing = || vec![Vec::new(); sample.len()];
-        let nearest = positions
+        let mut nearest = positions
             .par_chunks(ROWS_A_TASK)
             .fold(nothing, |mut nearest, positions| {
                 if monitor.is_cancelled() {
@@ -69,13 +81,20 @@ impl Pilot {
                 }
                 all
             });
-        Self { sample, nearest }
+        let mut met = 0;
+        for (nearest, &of) in nearest.iter_mut().zip(&sample) {
+            let graph_of = graph(row(of));
+            let before = nearest.len();
+            nearest.retain(|near| graph_of.is_none() || graph(row(near.node())) != graph_of);
+            met += (before - nearest.len()) as u64;
+        }
+        Self { sample, nearest, met }
     }
 
     /// The share of the sample's nearest rows that are among the candidates, in thousandths. 1000 if there is nothing to
     /// find.
     pub(super) fn found_permille(&self, reservoirs: &Reservoirs) -> u64 {
-        let (mut found, mut wanted) = (0, 0);
+        let (mut found, mut wanted) = (self.met, self.met);
         let mut candidates = Vec::new();
         for (&of, nearest) in self.sample.iter().zip(&self.nearest) {
             reservoirs.get(of, &mut candidates);

@@ -85,6 +85,11 @@ impl Reservoirs {
         of_state(self.states[position as usize].load(Ordering::Relaxed))
     }
 
+    /// Lowers the bound of a position that was not offered anything yet.
+    pub(super) fn limit(&self, position: u32, bound: i32) {
+        self.states[position as usize].store(state(0, bound), Ordering::Relaxed);
+    }
+
     /// Asks for the memory to which `count` candidates of a position will go.
     pub(super) fn prefetch(&self, position: u32, count: usize) {
         let (len, _) = self.state(position);

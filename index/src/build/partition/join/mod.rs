@@ -5,6 +5,9 @@
 //! their farthest neighbour choose anew, among their neighbours and those; all others keep the neighbours that they have. Levels above 0
 //! are small and built anew.
 //!
+//! That is for few new rows. With more of them leaves are carved, as for a build anew, where rows have the neighbours that they have as their
+//! first candidates, and need not meet all others of their graph again: [`seeded`].
+//!
 //! A walk begins where a walk for a neighbour ended, which makes it several times shorter than one from the top, and near
 //! rows come one after the other, so that what they meet is in the cache. ("Three Algorithms for Merging HNSW
 //! Graphs", Ponomarenko, arXiv 2505.16064, begins walks where those for neighbours ended, too. Here no walk reads what another one
@@ -15,8 +18,9 @@ mod lists;
 mod order;
 
 use self::cross::Found;
+use super::long::FEW_LOOKING_ROWS;
 use super::reduce;
-use super::{Effort, PartitionBuilder, SMALL_ROWS, upper_layers, with_long_links};
+use super::{Effort, Known, PartitionBuilder, SMALL_ROWS, upper_layers, with_long_links};
 use crate::build::{
     BuildInput, GraphBuilder, InsertBuilder, Monitor, Outcome, Stopped, entry_point, fidelity,
 };
@@ -33,9 +37,6 @@ const MOST_GRAPHS: usize = 6;
 /// Where more than one in so many rows is of other graphs than the largest, walks save little, and keep what the largest graph
 /// has missed: of a tenth new rows the graph of sentence embeddings lost two points of recall at ef 10, so leaves build it then.
 const MOST_NEW_SHARE: usize = 20;
-
-/// The same where one round of carving built the known graphs: it missed little.
-const MOST_NEW_SHARE_OF_EASY: usize = 10;
 
 /// Rounds of carving for levels above 0.
 const ROUNDS_ABOVE: u64 = 2;
@@ -128,11 +129,8 @@ pub(in crate::build) fn join(
         known.iter().map(|known| Origin::known(known, effort, rows, &input.params)).collect();
     let largest = origins.iter().map(|origin| origin.rows as usize).max().unwrap_or_default();
     let is_hard = origins.iter().any(|origin| origin.is_hard);
-    let is_easy = origins.iter().all(|origin| origin.rounds == Some(1));
-    let share = if is_easy { MOST_NEW_SHARE_OF_EASY } else { MOST_NEW_SHARE };
-    if (rows - largest) * share > rows && !is_hard {
-        // Nothing is done in less than one round.
-        return if is_easy { Ok(None) } else { seeded(input, &origins, copies, monitor) };
+    if (rows - largest) * MOST_NEW_SHARE > rows && !is_hard {
+        return seeded(input, &origins, copies, monitor);
     }
     let mut codes = Codes::new(&input.rows, &input.params, input.distance.products());
     codes.are_faithful = fidelity::are_faithful(input, &codes);
@@ -162,7 +160,8 @@ pub(in crate::build) fn join(
     let mut layers = vec![layer];
     layers.extend(upper_layers(input, &codes, carving, effort, ROUNDS_ABOVE, monitor)?);
     let graph = Graph { layers, entry_point: entry_point(input) };
-    let (graph, has_long_links) = with_long_links(graph, input, &codes, carving, effort, monitor)?;
+    let (graph, has_long_links) =
+        with_long_links(graph, input, &codes, carving, effort, FEW_LOOKING_ROWS, monitor)?;
     let effective_parameters = vec![
         ("graphs", join.origins.len() as u64),
         ("known_rows", known_rows as u64),
@@ -281,21 +280,53 @@ fn beam(effort: Effort, rows: u32, all: usize, is_hard: bool, params: &Params) -
     share.clamp(effort.reservoir / 2, effort.reservoir) * 4 / 5
 }
 
-/// Builds all anew, but with the neighbours that rows have as their first candidates.
+/// Builds all anew, but with the neighbours that rows have as their first candidates, and without comparing the rows of one graph again
+/// in the first round of carving. Where one round was enough for all graphs there is no other.
 fn seeded(
     input: &BuildInput<'_>,
     origins: &[Origin<'_>],
     copies: &Copies,
     monitor: &dyn Monitor,
 ) -> Result<Option<Outcome>, Stopped> {
-    let representatives = representatives(copies, input.rows.matrix.rows());
-    let node = |row: u32| representatives.get(row as usize).copied().unwrap_or(row);
-    let seeds = |row: u32, near: &mut Vec<u32>| {
-        if let Some(origin) = origins.iter().find(|origin| origin.has(row)) {
-            near.extend(origin.neighbours(row).map(node).filter(|&other| other != row));
-        }
+    let rows = input.rows.matrix.rows();
+    let seeds = Seeds {
+        origins,
+        rows: u32::try_from(rows).unwrap_or(u32::MAX),
+        representatives: representatives(copies, rows),
+        missed_little: origins.iter().all(|origin| origin.rounds == Some(1)),
     };
     PartitionBuilder.attempt_from(input, monitor, true, Some(&seeds))
+}
+
+/// The neighbours that rows have in their graphs.
+struct Seeds<'a> {
+    origins: &'a [Origin<'a>],
+    /// Rows of all.
+    rows: u32,
+    /// Of each row the first that equals it; empty if there are no copies.
+    representatives: Vec<u32>,
+    missed_little: bool,
+}
+
+impl Known for Seeds<'_> {
+    fn neighbours(&self, row: u32, near: &mut Vec<u32>) {
+        let node = |row: u32| self.representatives.get(row as usize).copied().unwrap_or(row);
+        if let Some(origin) = self.origins.iter().find(|origin| origin.has(row)) {
+            near.extend(origin.neighbours(row).map(node).filter(|&other| other != row));
+        }
+    }
+
+    fn graph(&self, row: u32) -> Option<usize> {
+        self.origins.iter().position(|origin| origin.has(row))
+    }
+
+    fn share(&self, graph: usize) -> f64 {
+        f64::from(self.origins[graph].rows) / f64::from(self.rows)
+    }
+
+    fn missed_little(&self) -> bool {
+        self.missed_little
+    }
 }
 
 impl Join<'_> {
