@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 
@@ -137,13 +137,47 @@ impl Index {
         k: usize,
         ef_search: usize,
     ) -> Result<Vec<Vec<Hit>>, Corrupt> {
+        Ok(self.search_all_counting(queries, k, ef_search)?.0)
+    }
+
+    /// The same, and how many distances were computed for all of them.
+    ///
+    /// # Errors
+    /// As [`Searcher::search`].
+    ///
+    /// # Panics
+    /// As [`Searcher::search`].
+    pub fn search_all_counting(
+        &self,
+        queries: Matrix<'_>,
+        k: usize,
+        ef_search: usize,
+    ) -> Result<(Vec<Vec<Hit>>, u64), Corrupt> {
+        /// Few enough that all threads end together: left to itself, rayon gives each up to a quarter of all at a time, and the others wait.
+        const CHUNK_ROWS: usize = 16;
         self.check_ahead(queries.rows(), ef_search.max(k))?;
-        queries
-            .values()
-            .par_chunks(queries.dim())
-            .with_min_len(16)
-            .map_init(|| self.searcher(), |searcher, query| searcher.search(query, k, ef_search))
-            .collect()
+        let dim = queries.dim();
+        let memories = Mutex::new(Vec::new());
+        let left = || memories.lock().unwrap_or_else(PoisonError::into_inner);
+        let search = |queries: &[f32]| -> Result<_, Corrupt> {
+            let memory = left().pop().unwrap_or_default();
+            let mut searcher = self.searcher_with(memory);
+            let hits: Result<Vec<Vec<Hit>>, Corrupt> =
+                queries.chunks_exact(dim).map(|query| searcher.search(query, k, ef_search)).collect();
+            let distances = searcher.distances_computed();
+            left().push(searcher.into_memory());
+            Ok((hits?, distances))
+        };
+        let chunks = queries.values().par_chunks(CHUNK_ROWS * dim).with_max_len(1);
+        // All, so that of several that fail the first is told.
+        let chunks: Vec<Result<_, Corrupt>> = chunks.map(search).collect();
+        let (mut hits, mut distances) = (Vec::with_capacity(queries.rows()), 0);
+        for chunk in chunks {
+            let (more, computed) = chunk?;
+            hits.extend(more);
+            distances += computed;
+        }
+        Ok((hits, distances))
     }
 
     /// The file.

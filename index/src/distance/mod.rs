@@ -20,7 +20,7 @@ mod widen;
 
 use std::sync::OnceLock;
 
-pub(crate) use prefetch::prefetch;
+pub(crate) use prefetch::{prefetch, prefetch_all};
 pub(crate) use widen::widen_f16;
 
 use crate::Metric;

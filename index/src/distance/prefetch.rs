@@ -8,6 +8,12 @@ const LINE_BYTES: usize = 64;
 /// than the line fill buffers hold only wait.
 const MAX_LINES: usize = 12;
 
+/// Asks for all of some bytes, which somebody will read in order.
+#[inline]
+pub(crate) fn prefetch_all(bytes: &[u8]) {
+    bytes.chunks(MAX_LINES * LINE_BYTES).for_each(prefetch);
+}
+
 /// Asks the machine to bring the first lines of `values` near. Does nothing where there is no such instruction.
 #[inline]
 pub(crate) fn prefetch<T>(values: &[T]) {

@@ -10,6 +10,11 @@ use twox_hash::XxHash3_64;
 use super::section::SectionKind;
 use super::{Corrupt, Cut, corrupt};
 use crate::check::BlockCheck;
+use crate::distance::prefetch_all;
+
+/// So far ahead of what is checked bytes are asked for, in blocks that are not larger: the machine's own prefetcher begins anew with
+/// each page of 4 KiB, and keeps too few lines on their way. Checking codes takes two thirds of the time.
+const AHEAD_BYTES: usize = 4096;
 
 /// What blocks and their checksums are in.
 #[derive(Debug, Clone, Copy)]
@@ -109,7 +114,11 @@ impl Blocks {
             return Ok(());
         }
         let blocks = self.count();
-        let check = |block| self.check_one(maps, block).err();
+        let ahead = AHEAD_BYTES.div_ceil(self.cut.block_bytes());
+        let check = |block: usize| {
+            self.prefetch(maps, block + ahead);
+            self.check_one(maps, block).err()
+        };
         let first = (0..blocks).into_par_iter().with_min_len(self.blocks_a_task()).find_map_first(check);
         first.map_or(Ok(()), Err)
     }
@@ -128,6 +137,15 @@ impl Blocks {
             blocks: blocks as u64,
             damaged_blocks: damaged.len() as u64,
             first: damaged.into_iter().next().map(|(_, corrupt)| corrupt),
+        }
+    }
+
+    /// Asks for the bytes of a block, if it is small enough to be still near when its turn comes.
+    fn prefetch(&self, maps: Maps<'_>, block: usize) {
+        let start = self.bytes.start + block * self.cut.block_bytes();
+        let end = start + self.cut.block_bytes();
+        if self.cut.block_bytes() <= AHEAD_BYTES && end <= self.bytes.end {
+            prefetch_all(&maps.blocks[start..end]);
         }
     }
 

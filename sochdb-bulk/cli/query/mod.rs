@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
-use index::file::Corrupt;
-use index::{Hit, Index};
-use rayon::prelude::*;
+use index::Matrix;
+use index::file::read_header;
 use readers::FormatDescriptor;
 use serde::Serialize;
 
@@ -121,6 +120,12 @@ pub(super) fn execute(args: Args, verbosity: Verbosity) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Queries, and the files that they are from.
+struct Queries {
+    files: Vec<PathBuf>,
+    values: Vec<f32>,
+}
+
 #[expect(clippy::cast_precision_loss, reason = "rates and means, of less than 2^53 things")]
 fn search(args: &Args, stats: &mut Stats, verbosity: Verbosity) -> Result<Report, Failure> {
     let on_stdout = is_stdio(&args.output).then_some("hits");
@@ -140,26 +145,40 @@ fn search(args: &Args, stats: &mut Stats, verbosity: Verbosity) -> Result<Report
     let start = Instant::now();
     // Nothing is left behind that has a name: signals may end the program where it is.
     let cancel = Cancel::default();
-    let open = || open_index(&args.index, args.metric.metric, verbosity, &cancel);
-    let index = pool.install(open)?.index;
-    let open_secs = start.elapsed().as_secs_f64();
-    let others = format!("{} was built from vectors", args.index.display());
-    let wanted = Wanted {
-        format: args.query_format,
-        vector_column: args.vector_column.as_deref(),
-        dim: index.dim(),
-        others: &others,
+    let read_for = |dim: usize| -> Result<Queries, Failure> {
+        let others = format!("{} was built from vectors", args.index.display());
+        let wanted = Wanted {
+            format: args.query_format,
+            vector_column: args.vector_column.as_deref(),
+            dim,
+            others: &others,
+        };
+        let dataset = queries::open(query_files.clone(), wanted)?;
+        let values = queries::read(&*dataset)?;
+        Ok(Queries { files: dataset.info().files.clone(), values })
     };
-    let dataset = queries::open(query_files, wanted)?;
-    stats.keep_off(&dataset.info().files, None)?;
+    // Queries in files are read while the index is looked at: that takes about as long for a thousand of them. What is wrong with
+    // the index is told first.
+    let early = || {
+        let (header, _) = read_header(&args.index).ok()?;
+        let is_file = !query_files.iter().any(|file| is_stdio(file));
+        is_file.then(|| read_for(header.dim))
+    };
+    let open = || open_index(&args.index, args.metric.metric, verbosity, &cancel);
+    let (index, queries) = pool.install(|| rayon::join(open, early));
+    let index = index?.index;
+    let open_secs = start.elapsed().as_secs_f64();
+    let Queries { files, values: queries } = queries.unwrap_or_else(|| read_for(index.dim()))?;
+    stats.keep_off(&files, None)?;
     if !is_stdio(&args.output) {
-        check_not_input(&args.output, &dataset.info().files)?;
+        check_not_input(&args.output, &files)?;
     }
     let ef = args.ef.or(index.header().default_ef).unwrap_or(EF).max(args.k);
-    let queries = queries::read(&*dataset)?;
     let start = Instant::now();
     let (hits, distances) = pool
-        .install(|| search_all(&index, &queries, args.k, ef))
+        .install(|| {
+            index.search_all_counting(Matrix::new(&queries, index.dim()), args.k as usize, ef as usize)
+        })
         .map_err(|e| Failure::failed(format!("{}: {e}", args.index.display())))?;
     let search_secs = start.elapsed().as_secs_f64();
     let ids = Ids::of(&index, &args.index, &hits)?;
@@ -184,29 +203,6 @@ fn search(args: &Args, stats: &mut Stats, verbosity: Verbosity) -> Result<Report
         queries_per_sec: count / search_secs.max(1e-9),
         distances_per_query: (!hits.is_empty()).then(|| distances as f64 / count),
     })
-}
-
-/// The hits of every query, in the order of the queries, and how many distances were computed for all of them.
-fn search_all(index: &Index, queries: &[f32], k: u32, ef: u32) -> Result<(Vec<Vec<Hit>>, u64), Corrupt> {
-    /// Enough that a thread seldom asks for more, few enough that all threads end together.
-    const CHUNK_ROWS: usize = 16;
-    index.check_ahead(queries.len() / index.dim(), ef as usize)?;
-    let chunks: Vec<(Vec<Vec<Hit>>, u64)> = queries
-        .par_chunks(CHUNK_ROWS * index.dim())
-        .map_init(
-            || index.searcher(),
-            |searcher, chunk| {
-                let before = searcher.distances_computed();
-                let hits: Result<_, Corrupt> = chunk
-                    .chunks_exact(index.dim())
-                    .map(|query| searcher.search(query, k as usize, ef as usize))
-                    .collect();
-                Ok((hits?, searcher.distances_computed() - before))
-            },
-        )
-        .collect::<Result<_, Corrupt>>()?;
-    let distances = chunks.iter().map(|(_, distances)| distances).sum();
-    Ok((chunks.into_iter().flat_map(|(hits, _)| hits).collect(), distances))
 }
 
 fn put(output: &Path, bytes: &[u8]) -> Result<(), Failure> {
