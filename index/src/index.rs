@@ -154,7 +154,7 @@ impl Index {
         ef_search: usize,
     ) -> Result<(Vec<Vec<Hit>>, u64), Corrupt> {
         /// Few enough that all threads end together: left to itself, rayon gives each up to a quarter of all at a time, and the others wait.
-        const CHUNK_ROWS: usize = 16;
+        const CHUNK_ROWS: usize = 8;
         self.check_ahead(queries.rows(), ef_search.max(k))?;
         let dim = queries.dim();
         let memories = Mutex::new(Vec::new());

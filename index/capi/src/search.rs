@@ -10,7 +10,7 @@ use index::{Index, SearchMemory};
 use crate::{Error, in_a_pool_of_its_own, invalid};
 
 /// Queries that a thread takes at a time: few enough that all end together, enough that taking them costs nothing.
-const CHUNK_QUERIES: usize = 16;
+const CHUNK_QUERIES: usize = 8;
 
 /// The memory that searchers have left, for the next ones: a search begins with as many bytes as the index has rows.
 #[derive(Debug, Default)]
