@@ -101,7 +101,7 @@ fn graphs_that_missed_little_are_carved_once_more_and_are_as_good_by_any_number_
     let params = Params::new(Metric::L2);
     let anew = build(all, &params, &AutoBuilder, &Unmonitored).unwrap();
     let fresh = saved(&anew, all, dir.path(), "fresh");
-    for parts in [&[(0, 9000)][..], &[(0, 9000), (9000, rows)], &[(500, 15_000)]] {
+    for parts in [&[(0, 9100)][..], &[(0, 9100), (9100, rows)], &[(500, 15_000)]] {
         let index = |&(first, end): &(usize, usize)| {
             index_of(&values[first * DIM..end * DIM], &params, dir.path(), &format!("{first}-{end}"))
         };
