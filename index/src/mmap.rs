@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 
 use memmap2::{Mmap, MmapMut, MmapOptions};
@@ -16,6 +17,16 @@ pub(crate) fn map(file: &File) -> io::Result<Mmap> {
     // patterns are valid numbers. A file that is truncated meanwhile ends the process with SIGBUS, never with wrong
     // memory; index files are replaced by rename and never written in place, so their writers do not do that.
     unsafe { Mmap::map(file) }
+}
+
+/// Wishes that of a part of a map what is not in memory comes in pieces of 2 MiB, each one huge page: for what is read as a whole, sooner
+/// or later. Linux reads a file that is used here and there in pieces of 4 KiB otherwise, and keeps it so.
+pub(crate) fn wish_huge_pages(map: &Mmap, range: Range<usize>) {
+    // Without them everything works the same.
+    #[cfg(target_os = "linux")]
+    let _ = map.advise_range(memmap2::Advice::HugePage, range.start, range.len());
+    #[cfg(not(target_os = "linux"))]
+    let _ = (map, range);
 }
 
 /// Rows inside a file, mapped.

@@ -225,6 +225,7 @@ impl Sections {
             header,
             map,
         };
+        sections.wish_huge_pages();
         // Both in any order, as the rules trust no checksum; what is damaged is told before what breaks the rules.
         let (whole, ruled) = rayon::join(|| sections.check_all_but_blocks(), || validate(&sections));
         whole.and(ruled)?;
@@ -234,6 +235,18 @@ impl Sections {
         }
         sections.open_source(folder)?;
         Ok(sections)
+    }
+
+    /// The graph is read now, and a file that is not large sooner or later: a few searches in a larger one are not to read what lies around
+    /// each row.
+    fn wish_huge_pages(&self) {
+        const NOT_LARGE_BYTES: usize = 1 << 30;
+        if self.map.len() <= NOT_LARGE_BYTES {
+            return crate::mmap::wish_huge_pages(&self.map, 0..self.map.len());
+        }
+        for range in [&self.level0, &self.upper] {
+            crate::mmap::wish_huge_pages(&self.map, range.clone());
+        }
     }
 
     /// Opens the file that has the vectors, if the index has none, and makes sure that it is the one that was there.
