@@ -26,6 +26,33 @@ fn saved(built: &Built, matrix: Matrix<'_>, dir: &std::path::Path, name: &str) -
     Index::open(&path).unwrap()
 }
 
+/// Indexes of some ranges of rows.
+fn indexes_of(
+    values: &[f32],
+    parts: &[(usize, usize)],
+    params: &Params,
+    dir: &std::path::Path,
+) -> Vec<Index> {
+    let index = |&(first, end): &(usize, usize)| {
+        index_of(&values[first * DIM..end * DIM], params, dir, &format!("{first}-{end}"))
+    };
+    parts.iter().map(index).collect()
+}
+
+/// All rows, going on with the indexes of some.
+fn joined(
+    all: Matrix<'_>,
+    indexes: &[Index],
+    parts: &[(usize, usize)],
+    params: &Params,
+    threads: usize,
+) -> Built {
+    let known: Vec<KnownGraph<'_>> =
+        (indexes.iter().zip(parts)).map(|(index, &(first_row, _))| KnownGraph { first_row, index }).collect();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| build_from(all, params, &AutoBuilder, &known, &Unmonitored).unwrap())
+}
+
 fn recall(index: &Index, metric: Metric, all: Matrix<'_>, ef: usize) -> f64 {
     const QUERIES: usize = 60;
     let queries = clustered(99, QUERIES, DIM);
@@ -55,21 +82,8 @@ fn a_joined_graph_is_as_good_as_one_built_anew_at_any_number_of_threads() {
         let splits: [&[(usize, usize)]; 4] =
             [&[(0, 5400)], &[(0, 5000), (5000, 6000)], &[(50, 6000)], &[(0, 3000), (3000, 6000)]];
         for parts in splits {
-            let indexes: Vec<Index> = parts
-                .iter()
-                .map(|&(first, end)| {
-                    index_of(&values[first * DIM..end * DIM], &params, dir.path(), &format!("{first}-{end}"))
-                })
-                .collect();
-            let known: Vec<KnownGraph<'_>> = indexes
-                .iter()
-                .zip(parts)
-                .map(|(index, &(first_row, _))| KnownGraph { first_row, index })
-                .collect();
-            let join = |threads: usize| {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                pool.install(|| build_from(all, &params, &AutoBuilder, &known, &Unmonitored).unwrap())
-            };
+            let indexes = indexes_of(&values, parts, &params, dir.path());
+            let join = |threads| joined(all, &indexes, parts, &params, threads);
             let joined = join(3);
             for threads in [1, 2, 8] {
                 assert_eq!(
@@ -102,19 +116,8 @@ fn graphs_that_missed_little_are_carved_once_more_and_are_as_good_by_any_number_
     let anew = build(all, &params, &AutoBuilder, &Unmonitored).unwrap();
     let fresh = saved(&anew, all, dir.path(), "fresh");
     for parts in [&[(0, 9100)][..], &[(0, 9100), (9100, rows)], &[(500, 15_000)]] {
-        let index = |&(first, end): &(usize, usize)| {
-            index_of(&values[first * DIM..end * DIM], &params, dir.path(), &format!("{first}-{end}"))
-        };
-        let indexes: Vec<Index> = parts.iter().map(index).collect();
-        let known: Vec<KnownGraph<'_>> = indexes
-            .iter()
-            .zip(parts)
-            .map(|(index, &(first_row, _))| KnownGraph { first_row, index })
-            .collect();
-        let join = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| build_from(all, &params, &AutoBuilder, &known, &Unmonitored).unwrap())
-        };
+        let indexes = indexes_of(&values, parts, &params, dir.path());
+        let join = |threads| joined(all, &indexes, parts, &params, threads);
         let joined = join(3);
         assert!(joined.how().contains("rounds 1,"), "{}", joined.how());
         assert_ne!(joined.graph_digest(), anew.graph_digest(), "{parts:?}: the graphs were of use");

@@ -4,14 +4,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
+use super::Effort;
 use super::carve::Carver;
 use super::choose::{ChooseScratch, Chooser};
+use super::known::{Known, nearest_of_share, sort_by_part};
 use super::leaf::{BLOCK_ROWS, Leaf, LeafComparer};
 use super::link::{Lists, Portion, link};
 use super::long::{FarRows, FarScratch};
 use super::nearest::Near;
 use super::reservoir::Reservoirs;
-use super::{Effort, Known};
 use crate::build::{BuildInput, Monitor, Phase, Stopped};
 use crate::codes::{Codes, CodesView};
 use crate::distance::prefetch;
@@ -298,35 +299,6 @@ impl LevelBuilder<'_> {
         );
         if monitor.is_cancelled() { Err(Stopped) } else { Ok(()) }
     }
-}
-
-/// How many of the neighbours that a row has in a graph of a share of all rows are about as near as the farthest candidate would be
-/// if all rows were met anew. Neighbours come nearest first, and were chosen, the far ones among them more sparsely: so their number
-/// falls less than the share does. (With the share itself, half of the images of clothes, which the others were added to, lost 0.5 points
-/// of recall for as many distances; with its square root there were a fiftieth more distances.)
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "at most the number of places of a list"
-)]
-fn nearest_of_share(neighbours: usize, share: f64) -> usize {
-    (neighbours as f64 * share.sqrt() * share.sqrt().sqrt()).ceil() as usize
-}
-
-/// Sorts the positions of a leaf by their parts, those without one last, and tells where each part ends.
-fn sort_by_part(leaf: &mut [u32], part: impl Fn(u32) -> Option<usize>) -> Vec<usize> {
-    let key = |position: u32| part(position).unwrap_or(usize::MAX);
-    leaf.sort_by_key(|&position| key(position));
-    let mut end = 0;
-    let parts = leaf.chunk_by(|&a, &b| key(a) == key(b));
-    parts
-        .take_while(|chunk| part(chunk[0]).is_some())
-        .map(|chunk| {
-            end += chunk.len();
-            end
-        })
-        .collect()
 }
 
 /// Every position once, in the order in which the leaves have it first.

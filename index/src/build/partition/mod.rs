@@ -9,6 +9,7 @@ mod choose;
 mod columns;
 mod groups;
 mod join;
+mod known;
 mod leaf;
 mod level;
 mod link;
@@ -22,6 +23,7 @@ mod subspace;
 
 pub use self::join::KnownGraph;
 pub(super) use self::join::join;
+use self::known::Known;
 use self::leaf::LeafComparer;
 use self::level::{Candidates, LevelBuilder};
 pub use self::measure::LeafBench;
@@ -68,21 +70,6 @@ const SCRATCH_BYTES: u64 = 256 << 10;
 /// that is so is measured on a sample; where it is not, sets of up to 65,536 rows are compared row by row.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PartitionBuilder;
-
-/// What is known of rows of level 0 before they are compared.
-trait Known: Sync {
-    /// Puts rows that are near a row into a list.
-    fn neighbours(&self, row: u32, near: &mut Vec<u32>);
-
-    /// The number of the graph that a row has neighbours in; nothing if it has none.
-    fn graph(&self, row: u32) -> Option<usize>;
-
-    /// How much of all rows a graph has.
-    fn share(&self, graph: usize) -> f64;
-
-    /// Whether the graphs missed so little that the rows of one need not meet again.
-    fn missed_little(&self) -> bool;
-}
 
 /// What `M` and `ef_construction` become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::Known;
+use super::known::Known;
 use super::reservoir::Reservoirs;
 use crate::beam::Candidate;
 use crate::build::{BuildInput, Monitor};

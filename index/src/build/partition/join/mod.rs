@@ -18,9 +18,10 @@ mod lists;
 mod order;
 
 use self::cross::Found;
+use super::known::Known;
 use super::long::FEW_LOOKING_ROWS;
 use super::reduce;
-use super::{Effort, Known, PartitionBuilder, SMALL_ROWS, upper_layers, with_long_links};
+use super::{Effort, PartitionBuilder, SMALL_ROWS, upper_layers, with_long_links};
 use crate::build::{
     BuildInput, GraphBuilder, InsertBuilder, Monitor, Outcome, Stopped, entry_point, fidelity,
 };
