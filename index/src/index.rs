@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
@@ -13,6 +13,7 @@ use crate::copies::CopiesView;
 use crate::file::{Corrupt, Header, OpenError, Sections};
 use crate::graph::{GraphAccess, LayerView, positions};
 use crate::rank::{CodeErrors, RowErrors, rank};
+use crate::recycled::Recycled;
 use crate::search::{
     CodeScorer, NarrowRows, NarrowScorer, Score, Scorer, Scratch, descend, factor_of, search_level,
 };
@@ -153,20 +154,20 @@ impl Index {
         k: usize,
         ef_search: usize,
     ) -> Result<(Vec<Vec<Hit>>, u64), Corrupt> {
-        /// Few enough that all threads end together: left to itself, rayon gives each up to a quarter of all at a time, and the others wait.
+        /// Few enough that all threads end together: rayon by itself gives out larger parts, and threads wait for the last.
         const CHUNK_ROWS: usize = 8;
         self.check_ahead(queries.rows(), ef_search.max(k))?;
         let dim = queries.dim();
-        let memories = Mutex::new(Vec::new());
-        let left = || memories.lock().unwrap_or_else(PoisonError::into_inner);
+        let memories = Recycled::<SearchMemory>::default();
         let search = |queries: &[f32]| -> Result<_, Corrupt> {
-            let memory = left().pop().unwrap_or_default();
-            let mut searcher = self.searcher_with(memory);
-            let hits: Result<Vec<Vec<Hit>>, Corrupt> =
-                queries.chunks_exact(dim).map(|query| searcher.search(query, k, ef_search)).collect();
-            let distances = searcher.distances_computed();
-            left().push(searcher.into_memory());
-            Ok((hits?, distances))
+            memories.with(|memory| {
+                let mut searcher = self.searcher_with(std::mem::take(memory));
+                let hits: Result<Vec<Vec<Hit>>, Corrupt> =
+                    queries.chunks_exact(dim).map(|query| searcher.search(query, k, ef_search)).collect();
+                let distances = searcher.distances_computed();
+                *memory = searcher.into_memory();
+                Ok((hits?, distances))
+            })
         };
         let chunks = queries.values().par_chunks(CHUNK_ROWS * dim).with_max_len(1);
         // All, so that of several that fail the first is told.

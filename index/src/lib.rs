@@ -51,6 +51,7 @@ mod mmap;
 mod params;
 mod rank;
 mod recall;
+mod recycled;
 mod search;
 mod select;
 mod storage;

@@ -9,8 +9,6 @@
 //! levels enter a level first, so that the finished levels above lead to rows that are there; the entry point is the
 //! first row of all and is never moved. (The paper builds all levels at once and raises the entry point on the way.)
 
-use std::sync::{Mutex, PoisonError};
-
 use rayon::prelude::*;
 
 use super::{BuildInput, GraphBuilder, MemoryPart, Monitor, Outcome, Phase, Stopped, entry_point, order_of};
@@ -18,6 +16,7 @@ use crate::Params;
 use crate::beam::Candidate;
 use crate::file::Corrupt;
 use crate::graph::{Graph, GraphAccess, Layer, LayerView, NONE, positions};
+use crate::recycled::Recycled;
 use crate::search::{Score, Scorer, Scratch, descend, search_level};
 use crate::select::select_neighbours;
 
@@ -71,7 +70,7 @@ impl GraphBuilder for InsertBuilder {
 
     fn build(&self, input: &BuildInput<'_>, monitor: &dyn Monitor) -> Result<Outcome, Stopped> {
         monitor.begin(Phase::Inserting, input.members[0].len() as u64);
-        let scratches = ScratchPool::default();
+        let scratches = Recycled::<Scratch>::default();
         let mut upper = Upper { layers: Vec::new(), entry_point: None };
         for level in (0..input.members.len()).rev() {
             let layer =
@@ -135,20 +134,6 @@ impl GraphAccess for UpperLevels<'_> {
     }
 }
 
-/// One scratch a thread, made when first needed.
-#[derive(Default)]
-pub(super) struct ScratchPool(Mutex<Vec<Scratch>>);
-
-impl ScratchPool {
-    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
-        let recycled = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut scratch = recycled.unwrap_or_default();
-        let outcome = work(&mut scratch);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
-        outcome
-    }
-}
-
 /// A link that a new row wants: from `target` to the new row.
 type Link = (u32, Candidate);
 
@@ -156,7 +141,7 @@ struct LevelBuilder<'a> {
     input: &'a BuildInput<'a>,
     upper: &'a Upper,
     level: usize,
-    scratches: &'a ScratchPool,
+    scratches: &'a Recycled<Scratch>,
     monitor: &'a dyn Monitor,
 }
 

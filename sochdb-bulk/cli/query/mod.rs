@@ -157,17 +157,18 @@ fn search(args: &Args, stats: &mut Stats, verbosity: Verbosity) -> Result<Report
         let values = queries::read(&*dataset)?;
         Ok(Queries { files: dataset.info().files.clone(), values })
     };
-    // Queries in files are read while the index is looked at: that takes about as long for a thousand of them. What is wrong with
-    // the index is told first.
+    // Queries in files are read while the index is looked at. What is wrong with the index is told first.
     let early = || {
         let (header, _) = read_header(&args.index).ok()?;
         let is_file = !query_files.iter().any(|file| is_stdio(file));
         is_file.then(|| read_for(header.dim))
     };
-    let open = || open_index(&args.index, args.metric.metric, verbosity, &cancel);
-    let (index, queries) = pool.install(|| rayon::join(open, early));
+    let open = || {
+        let index = open_index(&args.index, args.metric.metric, verbosity, &cancel);
+        (index, start.elapsed().as_secs_f64())
+    };
+    let ((index, open_secs), queries) = pool.install(|| rayon::join(open, early));
     let index = index?.index;
-    let open_secs = start.elapsed().as_secs_f64();
     let Queries { files, values: queries } = queries.unwrap_or_else(|| read_for(index.dim()))?;
     stats.keep_off(&files, None)?;
     if !is_stdio(&args.output) {

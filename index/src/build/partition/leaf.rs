@@ -14,10 +14,9 @@ const _: () = assert!(BLOCK_ROWS.is_multiple_of(TILE_ROWS) && BLOCK_ROWS.is_mult
 /// Positions whose rows are compared.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Leaf<'a> {
-    /// Each with each other.
-    All(&'a [u32]),
-    /// Each with each other, but for those of one part: the parts stand first, one behind the other, and end at these places.
-    Parted(&'a [u32], &'a [usize]),
+    /// Each with each other, but for those of one part: the parts, if there are any, stand first, one behind the other, and end at
+    /// these places.
+    Within(&'a [u32], &'a [usize]),
     /// Each of the first, which are [`BLOCK_ROWS`], with each of the second.
     Across(&'a [u32], &'a [u32]),
 }
@@ -31,7 +30,7 @@ impl<'a> Leaf<'a> {
 
     fn parts(self) -> (&'a [u32], &'a [u32]) {
         match self {
-            Self::All(all) | Self::Parted(all, _) => (all, &[]),
+            Self::Within(all, _) => (all, &[]),
             Self::Across(first, second) => (first, second),
         }
     }
@@ -39,12 +38,12 @@ impl<'a> Leaf<'a> {
     /// The first column that a row pairs with, which pairs with all after it.
     fn first_column(self, row: usize) -> usize {
         match self {
-            Self::Parted(_, ends) => {
+            Self::Within(_, ends) => {
                 let part = ends.partition_point(|&end| end <= row);
                 ends.get(part).copied().unwrap_or(row + 1)
             }
             // A row pairs with the columns behind it.
-            Self::All(_) | Self::Across(..) => row + 1,
+            Self::Across(..) => row + 1,
         }
     }
 
@@ -52,8 +51,7 @@ impl<'a> Leaf<'a> {
     fn tiles(self, first_column: usize) -> usize {
         let end = first_column + TILE_COLUMNS;
         let rows = match self {
-            Self::All(all) => end.min(all.len()),
-            Self::Parted(all, ends) => {
+            Self::Within(all, ends) => {
                 let part = ends.partition_point(|&end| end <= first_column);
                 let is_of_one = ends.get(part).is_some_and(|&end_of_part| end <= end_of_part);
                 // Of a panel of one part only rows of the parts before.
@@ -233,7 +231,7 @@ mod tests {
         ];
         for (rows, ends) in cases {
             let part = |row: usize| ends.partition_point(|&end| end <= row);
-            let met = met(rows, |positions| Leaf::Parted(positions, ends));
+            let met = met(rows, |positions| Leaf::Within(positions, ends));
             for (row, met) in met.iter().enumerate() {
                 let others = (0..rows)
                     .filter(|&other| other != row && (part(row) == ends.len() || part(other) != part(row)));

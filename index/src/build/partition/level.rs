@@ -76,7 +76,7 @@ impl<'a> LevelBuilder<'a> {
 
     /// Offers to every row of level 0 the rows that are known to be near.
     #[expect(clippy::cast_possible_truncation, reason = "rows are fewer than 2^31")]
-    pub(super) fn seed(&self, candidates: &Candidates, known: &dyn Known) {
+    pub(super) fn seed(&self, candidates: &Candidates, known: &Known<'_>) {
         /// The position of a row that is a copy.
         const NOWHERE: u32 = u32::MAX;
         let (members, codes) = (self.members(), self.codes.view());
@@ -89,7 +89,7 @@ impl<'a> LevelBuilder<'a> {
             |(near, offered, sorting): &mut (Vec<u32>, Vec<Near>, Vec<Near>), &position| {
                 let row = members[position as usize];
                 near.clear();
-                known.neighbours(row, near);
+                (known.neighbours)(row, near);
                 near.iter().for_each(|&other| prefetch(codes.row(other)));
                 offered.clear();
                 for four in near.chunks(4) {
@@ -104,7 +104,7 @@ impl<'a> LevelBuilder<'a> {
                     offered.dedup();
                     offered.truncate(nearest_of_share(offered.len(), known.share(graph)));
                 }
-                if let (Some(last), true) = (offered.last(), known.missed_little()) {
+                if let (Some(last), true) = (offered.last(), known.missed_little) {
                     candidates.reservoirs.limit(position, last.distance());
                 }
                 candidates.reservoirs.offer(position, offered, sorting);
@@ -117,7 +117,7 @@ impl<'a> LevelBuilder<'a> {
     pub(super) fn add_round(
         &self,
         candidates: &mut Candidates,
-        known: Option<&dyn Known>,
+        known: Option<&Known<'_>>,
     ) -> Result<(), Stopped> {
         let members = self.members();
         let row = |position: u32| members[position as usize];
@@ -125,7 +125,7 @@ impl<'a> LevelBuilder<'a> {
         let seed = hash(hash(self.input.params.seed, self.level as u64), candidates.rounds);
         let mut leaves =
             carver.carve(self.all_positions(), self.effort.fanout_of_round(candidates.rounds), seed)?;
-        let known = known.filter(|known| known.missed_little() || candidates.rounds == 0);
+        let known = known.filter(|known| known.missed_little || candidates.rounds == 0);
         let parts: Vec<Vec<usize>> = match known {
             None => vec![Vec::new(); leaves.len()],
             Some(known) => {
@@ -133,10 +133,10 @@ impl<'a> LevelBuilder<'a> {
             }
         };
         let each_alone: Vec<_> =
-            leaves.iter().zip(&parts).map(|(leaf, ends)| Leaf::Parted(leaf, ends)).collect();
+            leaves.iter().zip(&parts).map(|(leaf, ends)| Leaf::Within(leaf, ends)).collect();
         self.compare(&each_alone, self.effort.leaf_k, candidates)?;
         candidates.rounds += 1;
-        candidates.are_apart = known.is_some_and(|known| known.missed_little());
+        candidates.are_apart = known.is_some_and(|known| known.missed_little);
         candidates.order = order(leaves.iter().map(Vec::as_slice), self.positions());
         Ok(())
     }
@@ -149,7 +149,7 @@ impl<'a> LevelBuilder<'a> {
         let blocks: Vec<&[u32]> = all.chunks(BLOCK_ROWS).collect();
         let mut leaves = Vec::new();
         for (i, block) in blocks.iter().enumerate() {
-            leaves.push(Leaf::All(block));
+            leaves.push(Leaf::Within(block, &[]));
             leaves.extend(blocks[..i].iter().map(|earlier| Leaf::Across(earlier, block)));
         }
         // Twice its share of the reservoir from each block: where the nearest lie together, most are found still.
@@ -178,7 +178,7 @@ impl<'a> LevelBuilder<'a> {
     /// Chooses the neighbours of every row among its candidates, and links them.
     ///
     /// Where no others of its graph are candidates of a row, those were chosen beside each other, and are compared with others only.
-    pub(super) fn layer(&self, candidates: Candidates, known: Option<&dyn Known>) -> Result<Layer, Stopped> {
+    pub(super) fn layer(&self, candidates: Candidates, known: Option<&Known<'_>>) -> Result<Layer, Stopped> {
         const ROWS_A_TASK: usize = 256;
         let Self { input, level, monitor, .. } = *self;
         let Candidates { reservoirs, order, are_apart, .. } = candidates;

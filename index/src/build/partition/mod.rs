@@ -124,7 +124,7 @@ impl PartitionBuilder {
         input: &BuildInput<'_>,
         monitor: &dyn Monitor,
         must_be_good: bool,
-        known: Option<&dyn Known>,
+        known: Option<&Known<'_>>,
     ) -> Result<Option<Outcome>, Stopped> {
         let mut effort = Effort::new(&input.params);
         if known.is_some() {
@@ -211,7 +211,7 @@ fn with_long_links(
     Ok(if do_help { (graph, true) } else { (without, false) })
 }
 
-fn good_permille(known: Option<&dyn Known>) -> u64 {
+fn good_permille(known: Option<&Known<'_>>) -> u64 {
     if known.is_some() { GOOD_PERMILLE_OF_KNOWN } else { GOOD_PERMILLE }
 }
 
@@ -219,10 +219,10 @@ fn good_permille(known: Option<&dyn Known>) -> u64 {
 fn find_candidates(
     level: &LevelBuilder<'_>,
     input: &BuildInput<'_>,
-    known: Option<&dyn Known>,
+    known: Option<&Known<'_>>,
     monitor: &dyn Monitor,
 ) -> Result<(Candidates, u64), Stopped> {
-    let pilot = Pilot::new(input, known.filter(|known| known.missed_little()), monitor);
+    let pilot = Pilot::new(input, known.filter(|known| known.missed_little), monitor);
     let good_permille = good_permille(known);
     let mut candidates = level.no_candidates();
     if level.positions() <= SMALL_ROWS {

@@ -30,7 +30,7 @@ pub(super) struct Pilot {
 
 impl Pilot {
     /// Draws the sample, from the rows that are to meet all if there are any, and compares it with all rows.
-    pub(super) fn new(input: &BuildInput<'_>, known: Option<&dyn Known>, monitor: &dyn Monitor) -> Self {
+    pub(super) fn new(input: &BuildInput<'_>, known: Option<&Known<'_>>, monitor: &dyn Monitor) -> Self {
         const ROWS_A_TASK: usize = 64;
         let members = &input.members[0];
         let graph = |row: u32| known.and_then(|known| known.graph(row));

@@ -4,13 +4,13 @@ use rayon::prelude::*;
 
 use super::{Join, Origin};
 use crate::beam::Candidate;
-use crate::build::insert::ScratchPool;
 use crate::build::partition::nearest::Near;
 use crate::build::{Phase, Stopped};
 use crate::codes::CodesView;
 use crate::distance::prefetch;
 use crate::file::Corrupt;
 use crate::graph::{GraphAccess, NONE};
+use crate::recycled::Recycled;
 use crate::search::{Score, Scratch, descend, search_level};
 
 /// Rows that one task walks for.
@@ -64,7 +64,7 @@ impl Join<'_> {
         let (above, others): (Vec<u32>, Vec<u32>) = rows.partition(|&local| is_above[local as usize]);
         // Where the walk of each row ended, as a node of `to`.
         let mut ends = vec![NONE; from.rows as usize];
-        let scratches = ScratchPool::default();
+        let scratches = Recycled::<Scratch>::default();
         self.monitor.begin(Phase::Comparing, from.rows.into());
         let mut all = Found { places: to.beam, rows: Vec::new(), near: Vec::new() };
         for rows in [above, others] {

@@ -290,44 +290,20 @@ fn seeded(
     monitor: &dyn Monitor,
 ) -> Result<Option<Outcome>, Stopped> {
     let rows = input.rows.matrix.rows();
-    let seeds = Seeds {
-        origins,
-        rows: u32::try_from(rows).unwrap_or(u32::MAX),
-        representatives: representatives(copies, rows),
-        missed_little: origins.iter().all(|origin| origin.rounds == Some(1)),
-    };
-    PartitionBuilder.attempt_from(input, monitor, true, Some(&seeds))
-}
-
-/// The neighbours that rows have in their graphs.
-struct Seeds<'a> {
-    origins: &'a [Origin<'a>],
-    /// Rows of all.
-    rows: u32,
-    /// Of each row the first that equals it; empty if there are no copies.
-    representatives: Vec<u32>,
-    missed_little: bool,
-}
-
-impl Known for Seeds<'_> {
-    fn neighbours(&self, row: u32, near: &mut Vec<u32>) {
-        let node = |row: u32| self.representatives.get(row as usize).copied().unwrap_or(row);
-        if let Some(origin) = self.origins.iter().find(|origin| origin.has(row)) {
+    let representatives = representatives(copies, rows);
+    let node = |row: u32| representatives.get(row as usize).copied().unwrap_or(row);
+    let neighbours = |row: u32, near: &mut Vec<u32>| {
+        if let Some(origin) = origins.iter().find(|origin| origin.has(row)) {
             near.extend(origin.neighbours(row).map(node).filter(|&other| other != row));
         }
-    }
-
-    fn graph(&self, row: u32) -> Option<usize> {
-        self.origins.iter().position(|origin| origin.has(row))
-    }
-
-    fn share(&self, graph: usize) -> f64 {
-        f64::from(self.origins[graph].rows) / f64::from(self.rows)
-    }
-
-    fn missed_little(&self) -> bool {
-        self.missed_little
-    }
+    };
+    let known = Known {
+        neighbours: &neighbours,
+        graphs: origins.iter().map(|origin| origin.first..origin.first + origin.rows).collect(),
+        rows,
+        missed_little: origins.iter().all(|origin| origin.rounds == Some(1)),
+    };
+    PartitionBuilder.attempt_from(input, monitor, true, Some(&known))
 }
 
 impl Join<'_> {
